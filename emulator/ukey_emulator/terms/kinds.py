@@ -1,0 +1,339 @@
+"""The standard's classes, key types, user types, states and flags."""
+
+from enum import IntEnum
+
+
+class CKO(IntEnum):
+    """Object classes (PKCS#11 3.2 §3.4)."""
+
+    DATA = 0x0
+    CERTIFICATE = 0x1
+    PUBLIC_KEY = 0x2
+    PRIVATE_KEY = 0x3
+    SECRET_KEY = 0x4
+    HW_FEATURE = 0x5
+    DOMAIN_PARAMETERS = 0x6
+    MECHANISM = 0x7
+    OTP_KEY = 0x8
+    PROFILE = 0x9
+    VALIDATION = 0xa
+    TRUST = 0xb
+    VENDOR_DEFINED = 0x80000000
+
+
+class CKK(IntEnum):
+    """Key types (PKCS#11 3.2 §3.4)."""
+
+    RSA = 0x0
+    DSA = 0x1
+    DH = 0x2
+    EC = 0x3
+    X9_42_DH = 0x4
+    KEA = 0x5
+    GENERIC_SECRET = 0x10
+    RC2 = 0x11
+    RC4 = 0x12
+    DES = 0x13
+    DES2 = 0x14
+    DES3 = 0x15
+    CAST = 0x16
+    CAST3 = 0x17
+    CAST128 = 0x18
+    RC5 = 0x19
+    IDEA = 0x1a
+    SKIPJACK = 0x1b
+    BATON = 0x1c
+    JUNIPER = 0x1d
+    CDMF = 0x1e
+    AES = 0x1f
+    BLOWFISH = 0x20
+    TWOFISH = 0x21
+    SECURID = 0x22
+    HOTP = 0x23
+    ACTI = 0x24
+    CAMELLIA = 0x25
+    ARIA = 0x26
+    MD5_HMAC = 0x27
+    SHA_1_HMAC = 0x28
+    RIPEMD128_HMAC = 0x29
+    RIPEMD160_HMAC = 0x2a
+    SHA256_HMAC = 0x2b
+    SHA384_HMAC = 0x2c
+    SHA512_HMAC = 0x2d
+    SHA224_HMAC = 0x2e
+    SEED = 0x2f
+    GOSTR3410 = 0x30
+    GOSTR3411 = 0x31
+    GOST28147 = 0x32
+    CHACHA20 = 0x33
+    POLY1305 = 0x34
+    AES_XTS = 0x35
+    SHA3_224_HMAC = 0x36
+    SHA3_256_HMAC = 0x37
+    SHA3_384_HMAC = 0x38
+    SHA3_512_HMAC = 0x39
+    BLAKE2B_160_HMAC = 0x3a
+    BLAKE2B_256_HMAC = 0x3b
+    BLAKE2B_384_HMAC = 0x3c
+    BLAKE2B_512_HMAC = 0x3d
+    SALSA20 = 0x3e
+    X2RATCHET = 0x3f
+    EC_EDWARDS = 0x40
+    EC_MONTGOMERY = 0x41
+    HKDF = 0x42
+    SHA512_224_HMAC = 0x43
+    SHA512_256_HMAC = 0x44
+    SHA512_T_HMAC = 0x45
+    HSS = 0x46
+    XMSS = 0x47
+    XMSSMT = 0x48
+    ML_KEM = 0x49
+    ML_DSA = 0x4a
+    SLH_DSA = 0x4b
+    VENDOR_DEFINED = 0x80000000
+    ECDSA = 0x3
+    CAST5 = 0x18
+
+
+class CKC(IntEnum):
+    """Certificate types (PKCS#11 3.2 §4.6)."""
+
+    X_509 = 0x0
+    X_509_ATTR_CERT = 0x1
+    WTLS = 0x2
+    VENDOR_DEFINED = 0x80000000
+
+
+class CKU(IntEnum):
+    """User types (PKCS#11 3.2 §3.3)."""
+
+    SO = 0x0
+    USER = 0x1
+    CONTEXT_SPECIFIC = 0x2
+
+
+class CKS(IntEnum):
+    """Session states (PKCS#11 3.2 §3.3)."""
+
+    RO_PUBLIC_SESSION = 0x0
+    RO_USER_FUNCTIONS = 0x1
+    RW_PUBLIC_SESSION = 0x2
+    RW_USER_FUNCTIONS = 0x3
+    RW_SO_FUNCTIONS = 0x4
+    LAST_VALIDATION_OK = 0x1
+
+
+class CKF(IntEnum):
+    """Flags of slots, tokens, sessions, mechanisms and C_Initialize; a bit's meaning depends on where it stands (PKCS#11 3.2 §3)."""
+
+    ARRAY_ATTRIBUTE = 0x40000000
+    LIBRARY_CANT_CREATE_OS_THREADS = 0x1
+    OS_LOCKING_OK = 0x2
+    HKDF_SALT_NULL = 0x1
+    HKDF_SALT_DATA = 0x2
+    HKDF_SALT_KEY = 0x4
+    INTERFACE_FORK_SAFE = 0x1
+    HW = 0x1
+    MESSAGE_ENCRYPT = 0x2
+    MESSAGE_DECRYPT = 0x4
+    MESSAGE_SIGN = 0x8
+    MESSAGE_VERIFY = 0x10
+    MULTI_MESSAGE = 0x20
+    MULTI_MESSGE = 0x20
+    FIND_OBJECTS = 0x40
+    ENCRYPT = 0x100
+    DECRYPT = 0x200
+    DIGEST = 0x400
+    SIGN = 0x800
+    SIGN_RECOVER = 0x1000
+    VERIFY = 0x2000
+    VERIFY_RECOVER = 0x4000
+    GENERATE = 0x8000
+    GENERATE_KEY_PAIR = 0x10000
+    WRAP = 0x20000
+    UNWRAP = 0x40000
+    DERIVE = 0x80000
+    EC_F_P = 0x100000
+    EC_F_2M = 0x200000
+    EC_ECPARAMETERS = 0x400000
+    EC_OID = 0x800000
+    EC_UNCOMPRESS = 0x1000000
+    EC_COMPRESS = 0x2000000
+    EC_CURVENAME = 0x4000000
+    ENCAPSULATE = 0x10000000
+    DECAPSULATE = 0x20000000
+    EXTENSION = 0x80000000
+    EC_NAMEDCURVE = 0x800000
+    END_OF_MESSAGE = 0x1
+    NEXT_OTP = 0x1
+    EXCLUDE_TIME = 0x2
+    EXCLUDE_COUNTER = 0x4
+    EXCLUDE_CHALLENGE = 0x8
+    EXCLUDE_PIN = 0x10
+    USER_FRIENDLY_OTP = 0x20
+    DONT_BLOCK = 0x1
+    RW_SESSION = 0x2
+    SERIAL_SESSION = 0x4
+    ASYNC_SESSION = 0x8
+    TOKEN_PRESENT = 0x1
+    REMOVABLE_DEVICE = 0x2
+    HW_SLOT = 0x4
+    RNG = 0x1
+    WRITE_PROTECTED = 0x2
+    LOGIN_REQUIRED = 0x4
+    USER_PIN_INITIALIZED = 0x8
+    RESTORE_KEY_NOT_NEEDED = 0x20
+    CLOCK_ON_TOKEN = 0x40
+    PROTECTED_AUTHENTICATION_PATH = 0x100
+    DUAL_CRYPTO_OPERATIONS = 0x200
+    TOKEN_INITIALIZED = 0x400
+    SECONDARY_AUTHENTICATION = 0x800
+    USER_PIN_COUNT_LOW = 0x10000
+    USER_PIN_FINAL_TRY = 0x20000
+    USER_PIN_LOCKED = 0x40000
+    USER_PIN_TO_BE_CHANGED = 0x80000
+    SO_PIN_COUNT_LOW = 0x100000
+    SO_PIN_FINAL_TRY = 0x200000
+    SO_PIN_LOCKED = 0x400000
+    SO_PIN_TO_BE_CHANGED = 0x800000
+    ERROR_STATE = 0x1000000
+    SEED_RANDOM_REQUIRED = 0x2000000
+    ASYNC_SESSION_SUPPORTED = 0x4000000
+
+
+class CKG(IntEnum):
+    """Mask and nonce generation functions (PKCS#11 3.2 §6.1.7, §5.9)."""
+
+    NO_GENERATE = 0x0
+    GENERATE = 0x1
+    GENERATE_COUNTER = 0x2
+    GENERATE_RANDOM = 0x3
+    GENERATE_COUNTER_XOR = 0x4
+    MGF1_SHA1 = 0x1
+    MGF1_SHA256 = 0x2
+    MGF1_SHA384 = 0x3
+    MGF1_SHA512 = 0x4
+    MGF1_SHA224 = 0x5
+    MGF1_SHA3_224 = 0x6
+    MGF1_SHA3_256 = 0x7
+    MGF1_SHA3_384 = 0x8
+    MGF1_SHA3_512 = 0x9
+
+
+class CKZ(IntEnum):
+    """Encoding parameter sources (PKCS#11 3.2 §6.1.8)."""
+
+    DATA_SPECIFIED = 0x1
+    SALT_SPECIFIED = 0x1
+
+
+class CKD(IntEnum):
+    """Key derivation functions of ECDH and X9.42 DH (PKCS#11 3.2 §6.3)."""
+
+    NULL = 0x1
+    SHA1_KDF = 0x2
+    SHA1_KDF_ASN1 = 0x3
+    SHA1_KDF_CONCATENATE = 0x4
+    SHA224_KDF = 0x5
+    SHA256_KDF = 0x6
+    SHA384_KDF = 0x7
+    SHA512_KDF = 0x8
+    CPDIVERSIFY_KDF = 0x9
+    SHA3_224_KDF = 0xa
+    SHA3_256_KDF = 0xb
+    SHA3_384_KDF = 0xc
+    SHA3_512_KDF = 0xd
+    SHA1_KDF_SP800 = 0xe
+    SHA224_KDF_SP800 = 0xf
+    SHA256_KDF_SP800 = 0x10
+    SHA384_KDF_SP800 = 0x11
+    SHA512_KDF_SP800 = 0x12
+    SHA3_224_KDF_SP800 = 0x13
+    SHA3_256_KDF_SP800 = 0x14
+    SHA3_384_KDF_SP800 = 0x15
+    SHA3_512_KDF_SP800 = 0x16
+    BLAKE2B_160_KDF = 0x17
+    BLAKE2B_256_KDF = 0x18
+    BLAKE2B_384_KDF = 0x19
+    BLAKE2B_512_KDF = 0x1a
+
+
+class CKP(IntEnum):
+    """Profiles, pseudo-random functions and parameter sets; a number's meaning depends on where it stands."""
+
+    INVALID_ID = 0x0
+    BASELINE_PROVIDER = 0x1
+    EXTENDED_PROVIDER = 0x2
+    AUTHENTICATION_TOKEN = 0x3
+    PUBLIC_CERTIFICATES_TOKEN = 0x4
+    COMPLETE_PROVIDER = 0x5
+    HKDF_TLS_TOKEN = 0x6
+    VENDOR_DEFINED = 0x80000000
+    PKCS5_PBKD2_HMAC_SHA1 = 0x1
+    PKCS5_PBKD2_HMAC_GOSTR3411 = 0x2
+    PKCS5_PBKD2_HMAC_SHA224 = 0x3
+    PKCS5_PBKD2_HMAC_SHA256 = 0x4
+    PKCS5_PBKD2_HMAC_SHA384 = 0x5
+    PKCS5_PBKD2_HMAC_SHA512 = 0x6
+    PKCS5_PBKD2_HMAC_SHA512_224 = 0x7
+    PKCS5_PBKD2_HMAC_SHA512_256 = 0x8
+    ML_DSA_44 = 0x1
+    ML_DSA_65 = 0x2
+    ML_DSA_87 = 0x3
+    ML_KEM_512 = 0x1
+    ML_KEM_768 = 0x2
+    ML_KEM_1024 = 0x3
+    SLH_DSA_SHA2_128S = 0x1
+    SLH_DSA_SHAKE_128S = 0x2
+    SLH_DSA_SHA2_128F = 0x3
+    SLH_DSA_SHAKE_128F = 0x4
+    SLH_DSA_SHA2_192S = 0x5
+    SLH_DSA_SHAKE_192S = 0x6
+    SLH_DSA_SHA2_192F = 0x7
+    SLH_DSA_SHAKE_192F = 0x8
+    SLH_DSA_SHA2_256S = 0x9
+    SLH_DSA_SHAKE_256S = 0xa
+    SLH_DSA_SHA2_256F = 0xb
+    SLH_DSA_SHAKE_256F = 0xc
+
+
+class CKH(IntEnum):
+    """Kinds of hardware feature (PKCS#11 3.2 §4.3)."""
+
+    MONOTONIC_COUNTER = 0x1
+    CLOCK = 0x2
+    USER_INTERFACE = 0x3
+    VENDOR_DEFINED = 0x80000000
+    HEDGE_PREFERRED = 0x0
+    HEDGE_REQUIRED = 0x1
+    DETERMINISTIC_REQUIRED = 0x2
+
+
+class CKT(IntEnum):
+    """Trust values (PKCS#11 3.2 §4.15)."""
+
+    TRUST_UNKNOWN = 0x0
+    TRUSTED = 0x1
+    TRUST_ANCHOR = 0x2
+    NOT_TRUSTED = 0x3
+    TRUST_MUST_VERIFY_TRUST = 0x4
+
+
+class CKV(IntEnum):
+    """Validation kinds (PKCS#11 3.2 §4.14)."""
+
+    AUTHORITY_TYPE_UNSPECIFIED = 0x0
+    AUTHORITY_TYPE_NIST_CMVP = 0x1
+    AUTHORITY_TYPE_COMMON_CRITERIA = 0x2
+    TYPE_UNSPECIFIED = 0x0
+    TYPE_SOFTWARE = 0x1
+    TYPE_HARDWARE = 0x2
+    TYPE_FIRMWARE = 0x3
+    TYPE_HYBRID = 0x4
+
+
+class CKN(IntEnum):
+    """Notifications (PKCS#11 3.2 §3.1)."""
+
+    SURRENDER = 0x0
+    OTP_CHANGED = 0x1
