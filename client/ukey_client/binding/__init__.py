@@ -1,0 +1,1 @@
+"""Binding a certificate to the unit's old account (CA用户绑定)."""

@@ -1,0 +1,1 @@
+"""Logging in at the portal with a certificate (证书登录)."""

@@ -1,0 +1,1 @@
+"""Changing the PIN (密码修改)."""

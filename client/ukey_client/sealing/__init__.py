@@ -1,0 +1,1 @@
+"""Sealing documents (电子签章)."""

@@ -1,0 +1,1 @@
+"""The key: one port (`port`), and the ways to it."""
