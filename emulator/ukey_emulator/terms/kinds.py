@@ -16,8 +16,8 @@ class CKO(IntEnum):
     MECHANISM = 0x7
     OTP_KEY = 0x8
     PROFILE = 0x9
-    VALIDATION = 0xa
-    TRUST = 0xb
+    VALIDATION = 0xA
+    TRUST = 0xB
     VENDOR_DEFINED = 0x80000000
 
 
@@ -40,12 +40,12 @@ class CKK(IntEnum):
     CAST3 = 0x17
     CAST128 = 0x18
     RC5 = 0x19
-    IDEA = 0x1a
-    SKIPJACK = 0x1b
-    BATON = 0x1c
-    JUNIPER = 0x1d
-    CDMF = 0x1e
-    AES = 0x1f
+    IDEA = 0x1A
+    SKIPJACK = 0x1B
+    BATON = 0x1C
+    JUNIPER = 0x1D
+    CDMF = 0x1E
+    AES = 0x1F
     BLOWFISH = 0x20
     TWOFISH = 0x21
     SECURID = 0x22
@@ -56,12 +56,12 @@ class CKK(IntEnum):
     MD5_HMAC = 0x27
     SHA_1_HMAC = 0x28
     RIPEMD128_HMAC = 0x29
-    RIPEMD160_HMAC = 0x2a
-    SHA256_HMAC = 0x2b
-    SHA384_HMAC = 0x2c
-    SHA512_HMAC = 0x2d
-    SHA224_HMAC = 0x2e
-    SEED = 0x2f
+    RIPEMD160_HMAC = 0x2A
+    SHA256_HMAC = 0x2B
+    SHA384_HMAC = 0x2C
+    SHA512_HMAC = 0x2D
+    SHA224_HMAC = 0x2E
+    SEED = 0x2F
     GOSTR3410 = 0x30
     GOSTR3411 = 0x31
     GOST28147 = 0x32
@@ -72,12 +72,12 @@ class CKK(IntEnum):
     SHA3_256_HMAC = 0x37
     SHA3_384_HMAC = 0x38
     SHA3_512_HMAC = 0x39
-    BLAKE2B_160_HMAC = 0x3a
-    BLAKE2B_256_HMAC = 0x3b
-    BLAKE2B_384_HMAC = 0x3c
-    BLAKE2B_512_HMAC = 0x3d
-    SALSA20 = 0x3e
-    X2RATCHET = 0x3f
+    BLAKE2B_160_HMAC = 0x3A
+    BLAKE2B_256_HMAC = 0x3B
+    BLAKE2B_384_HMAC = 0x3C
+    BLAKE2B_512_HMAC = 0x3D
+    SALSA20 = 0x3E
+    X2RATCHET = 0x3F
     EC_EDWARDS = 0x40
     EC_MONTGOMERY = 0x41
     HKDF = 0x42
@@ -88,8 +88,8 @@ class CKK(IntEnum):
     XMSS = 0x47
     XMSSMT = 0x48
     ML_KEM = 0x49
-    ML_DSA = 0x4a
-    SLH_DSA = 0x4b
+    ML_DSA = 0x4A
+    SLH_DSA = 0x4B
     VENDOR_DEFINED = 0x80000000
     ECDSA = 0x3
     CAST5 = 0x18
@@ -239,12 +239,12 @@ class CKD(IntEnum):
     SHA384_KDF = 0x7
     SHA512_KDF = 0x8
     CPDIVERSIFY_KDF = 0x9
-    SHA3_224_KDF = 0xa
-    SHA3_256_KDF = 0xb
-    SHA3_384_KDF = 0xc
-    SHA3_512_KDF = 0xd
-    SHA1_KDF_SP800 = 0xe
-    SHA224_KDF_SP800 = 0xf
+    SHA3_224_KDF = 0xA
+    SHA3_256_KDF = 0xB
+    SHA3_384_KDF = 0xC
+    SHA3_512_KDF = 0xD
+    SHA1_KDF_SP800 = 0xE
+    SHA224_KDF_SP800 = 0xF
     SHA256_KDF_SP800 = 0x10
     SHA384_KDF_SP800 = 0x11
     SHA512_KDF_SP800 = 0x12
@@ -255,7 +255,7 @@ class CKD(IntEnum):
     BLAKE2B_160_KDF = 0x17
     BLAKE2B_256_KDF = 0x18
     BLAKE2B_384_KDF = 0x19
-    BLAKE2B_512_KDF = 0x1a
+    BLAKE2B_512_KDF = 0x1A
 
 
 class CKP(IntEnum):
@@ -292,9 +292,9 @@ class CKP(IntEnum):
     SLH_DSA_SHA2_192F = 0x7
     SLH_DSA_SHAKE_192F = 0x8
     SLH_DSA_SHA2_256S = 0x9
-    SLH_DSA_SHAKE_256S = 0xa
-    SLH_DSA_SHA2_256F = 0xb
-    SLH_DSA_SHAKE_256F = 0xc
+    SLH_DSA_SHAKE_256S = 0xA
+    SLH_DSA_SHA2_256F = 0xB
+    SLH_DSA_SHAKE_256F = 0xC
 
 
 class CKH(IntEnum):
