@@ -1,0 +1,1 @@
+"""The run record, and what fills it: see SCHEMA.md."""

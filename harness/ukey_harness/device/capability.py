@@ -1,0 +1,146 @@
+"""What a device can do, computed from what it claims and what it shows."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ukey_harness.device.claim import DeviceFile
+from ukey_harness.verdicts.record import CapabilityRecord
+
+PLUGGING = "plugging"
+LOCKING = "locking"
+TRIES = "tries"
+UNBLOCKING = "unblocking"
+ERASING = "erasing"
+
+TITLES = {
+    PLUGGING: "可以插拔",
+    LOCKING: "口令连续输错会锁定",
+    TRIES: "能说明剩余次数",
+    UNBLOCKING: "柜台可以解锁",
+    ERASING: "可以清空重制",
+}
+TAGS = {
+    "需要拔插": PLUGGING,
+    "需要锁定": LOCKING,
+    "需要剩余次数": TRIES,
+    "需要解锁": UNBLOCKING,
+    "需要重制": ERASING,
+}
+
+
+@dataclass
+class Findings:
+    """Capabilities by name, and the sentences where claim and measurement contradict."""
+
+    capabilities: dict[str, CapabilityRecord] = field(default_factory=dict)
+    discrepancies: list[str] = field(default_factory=list)
+
+    def say(self, name: str, *, present: bool, reason: str) -> None:
+        """Add a capability."""
+        self.capabilities[name] = CapabilityRecord(name, TITLES[name], present, reason)
+
+
+def weigh(file: DeviceFile, measured: Mapping[str, Any], *, operator: bool = True) -> Findings:
+    """Return the capabilities of a device; operator: somebody can plug and unplug it."""
+    findings = Findings()
+    _weigh_plugging(findings, file, measured, operator=operator)
+    _weigh_locking(findings, file, measured)
+    _weigh_tries(findings, file, measured)
+    _weigh_unblocking(findings, file)
+    if file.kind != "module" or file.may_erase:
+        findings.say(ERASING, present=True, reason="每个场景都用一把新制的钥匙")
+    else:
+        findings.say(
+            ERASING,
+            present=False,
+            reason=f"设备文件未同意清空：consent.erase 应为“{file.consent_wanted}”",
+        )
+    return findings
+
+
+def _weigh_plugging(
+    findings: Findings, file: DeviceFile, measured: Mapping[str, Any], *, operator: bool
+) -> None:
+    shown = "CKF_REMOVABLE_DEVICE" in measured["slot"]["flags"]
+    if file.claims.removable != shown:
+        findings.discrepancies.append(
+            f"设备文件称{'可以' if file.claims.removable else '不能'}拔出，"
+            f"C_GetSlotInfo {'给出' if shown else '未给出'}了 CKF_REMOVABLE_DEVICE"
+        )
+    if not shown:
+        reason = f"{file.name} 的令牌不能拔出：C_GetSlotInfo 未给出 CKF_REMOVABLE_DEVICE"
+    elif not file.claims.removable:
+        reason = f"设备文件称 {file.name} 不能拔出（claims.removable = false）"
+    elif not operator:
+        reason = "没有人可以插拔这把钥匙：本次运行没有终端"
+    else:
+        reason = "C_GetSlotInfo 给出 CKF_REMOVABLE_DEVICE"
+    present = shown and file.claims.removable and operator
+    findings.say(PLUGGING, present=present, reason=reason)
+
+
+def _weigh_locking(findings: Findings, file: DeviceFile, measured: Mapping[str, Any]) -> None:
+    claimed = file.claims.locks_after
+    after = measured.get("after_wrong_pin")
+    if file.kind == "module":
+        findings.say(
+            LOCKING, present=False, reason="真实的钥匙：最后一次口令机会永不用掉，不做锁定试验"
+        )
+        return
+    counted = after is not None and _counted(measured, after)
+    if after is not None and bool(claimed) != counted:
+        findings.discrepancies.append(
+            f"设备文件称口令{f'错 {claimed} 次锁定' if claimed else '不会锁定'}，"
+            f"而输错一次后{'有' if counted else '没有'}计数的迹象"
+        )
+    if not counted:
+        reason = (
+            f"{file.name} 的口令输错不会锁定：输错一次后 C_GetTokenInfo "
+            "未给出 CKF_USER_PIN_COUNT_LOW"
+        )
+    elif not claimed:
+        reason = f"设备文件称 {file.name} 的口令不会锁定（claims.locks_after = 0）"
+    else:
+        reason = f"设备文件称错 {claimed} 次锁定；输错一次后已见计数"
+    findings.say(LOCKING, present=counted and bool(claimed), reason=reason)
+
+
+def _counted(measured: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    if "CKF_USER_PIN_COUNT_LOW" in after["flags"]:
+        return True
+    before, left = measured.get("tries_left"), after.get("tries_left")
+    return before is not None and left is not None and left < before
+
+
+def _weigh_tries(findings: Findings, file: DeviceFile, measured: Mapping[str, Any]) -> None:
+    shown = measured.get("tries_left") is not None
+    if (file.claims.tells_tries == "number") != shown:
+        findings.discrepancies.append(
+            f"设备文件称剩余次数以 {file.claims.tells_tries} 表示，"
+            f"令牌上{'有' if shown else '没有'}剩余次数对象"
+        )
+    if shown:
+        reason = f"令牌上有剩余次数对象，现为 {measured['tries_left']}"
+    else:
+        reason = f"{file.name} 不说明剩余次数：令牌上没有剩余次数对象（CKO_HW_FEATURE）"
+    findings.say(TRIES, present=shown, reason=reason)
+
+
+def _weigh_unblocking(findings: Findings, file: DeviceFile) -> None:
+    if file.claims.unblocks:
+        reason = "设备文件称管理员口令可以解锁"
+    else:
+        reason = f"设备文件称 {file.name} 不能由管理员解锁（claims.unblocks = false）"
+    findings.say(UNBLOCKING, present=file.claims.unblocks, reason=reason)
+
+
+def needs_of(tags: Iterable[str]) -> set[str]:
+    """Return the capabilities that a scenario's tags ask for (@需要拔插 → plugging)."""
+    return {TAGS[tag] for tag in tags if tag in TAGS}
+
+
+def missing(needs: Iterable[str], capabilities: Mapping[str, CapabilityRecord]) -> str:
+    """Return why a scenario with these needs cannot be put to the device; "" when it can."""
+    lacking = [capabilities[name] for name in TITLES if name in set(needs)]
+    return "；".join(each.reason for each in lacking if not each.present)
