@@ -1,0 +1,1 @@
+"""The key through PKCS#11, on python-pkcs11."""

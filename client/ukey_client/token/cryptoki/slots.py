@@ -1,0 +1,79 @@
+"""Which of the plugged-in keys is meant."""
+
+import pkcs11
+from pkcs11 import TokenFlag
+
+from ukey_client.errors import TokenAbsent, TokenAmbiguous, TokenNotInitialised
+from ukey_client.token.cryptoki.faults import translated
+from ukey_client.token.cryptoki.module import Library
+from ukey_client.token.uri import TokenUri
+
+_ATTEMPTS = 3
+
+
+def choose_token(library: Library, uri: TokenUri | None) -> pkcs11.Token:
+    """Choose the one key that is meant; TokenAbsent, TokenAmbiguous or TokenNotInitialised."""
+    with translated("查找"):
+        present = _present(library)
+    ready = [token for token in present if token.flags & TokenFlag.TOKEN_INITIALIZED]
+    if uri is None:
+        fitting = ready
+    else:
+        fitting = [token for token in ready if uri.matches(facts(library, token))]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise TokenAmbiguous(tuple(map(describe, fitting)))
+    if present and not ready:
+        raise TokenNotInitialised
+    raise TokenAbsent(uri.text if uri else None, tuple(map(describe, ready)))
+
+
+def facts(library: Library, token: pkcs11.Token) -> dict[str, str]:
+    """Give what RFC 7512 §2.3 matches a token by, under the names of its attributes."""
+    slot = token.slot
+    major, minor = library.library_version
+    return {
+        "token": token.label,
+        "serial": token.serial.decode(errors="replace"),
+        "manufacturer": token.manufacturer_id,
+        "model": token.model,
+        "slot-id": str(slot.slot_id),
+        "slot-description": slot.slot_description,
+        "slot-manufacturer": slot.manufacturer_id,
+        "library-manufacturer": library.manufacturer_id,
+        "library-description": library.library_description,
+        "library-version": f"{major}.{minor}",
+    }
+
+
+def describe(token: pkcs11.Token) -> str:
+    """One line for the holder: name and serial number."""
+    return f"{token.label}（序列号 {token.serial.decode(errors='replace')}）"
+
+
+def _present(library: Library) -> list[pkcs11.Token]:
+    """Every key that is plugged in, whatever its state.
+
+    A key may go between the two calls that make the list: then the list is read again.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            slots = library.get_slots(token_present=True)
+        except pkcs11.PKCS11Error:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            continue
+        break
+    tokens = []
+    for slot in slots:
+        try:
+            tokens.append(slot.get_token())
+        except (
+            pkcs11.TokenNotPresent,
+            pkcs11.TokenNotRecognised,
+            pkcs11.DeviceRemoved,
+            pkcs11.SlotIDInvalid,
+        ):
+            continue
+    return tokens
