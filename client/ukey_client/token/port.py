@@ -204,7 +204,7 @@ def common_name(name: x509.Name) -> str:
 
 def describe(certificates: Sequence[HeldCertificate]) -> tuple[str, ...]:
     """One line for each certificate: owner and serial number."""
-    return tuple(f"{one.owner}(序列号 {one.serial})" for one in certificates)
+    return tuple(f"{one.owner}（序列号 {one.serial}）" for one in certificates)
 
 
 def _short_string(der: bytes) -> str | None:
