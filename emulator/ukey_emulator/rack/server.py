@@ -1,0 +1,234 @@
+"""The rack's socket for the C module: one thread for each connection, PROTOCOL.md on the wire."""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from ukey_emulator.cryptoki.wire import FUNCTIONS, WireError, decode, encode
+from ukey_emulator.rack.frames import (
+    GENERAL_ERROR,
+    HELLO,
+    Hello,
+    bare_answer,
+    be_patient,
+    frames,
+    read_hello,
+)
+from ukey_emulator.rack.home import Home, hang_up, is_ours
+
+_log = logging.getLogger(__name__)
+
+SOCKET_NAME = "rack.sock"
+
+_OK = 0
+_FINALIZE = 2
+
+
+class Face(Protocol):
+    """What answers the calls: the PKCS#11 face of the rack.
+
+    An application is a program that called C_Initialize; what `attach` gives for it is handed to
+    `call` and `detach` as it is. `call` runs in the connection's thread: a program's threads call
+    at the same time. `detach` comes once, at C_Finalize or when the program has ended, even while
+    `call` waits in another thread, which it has to wake; what that call answers is thrown away.
+    """
+
+    def attach(self, application_id: bytes, pid: int, name: str) -> Any:  # noqa: ANN401
+        """Begin an application: 16 random bytes, the process id and name that it tells."""
+
+    def call(
+        self,
+        application: Any,  # noqa: ANN401
+        function_name: str,
+        args: tuple[Any, ...],
+    ) -> tuple[int, tuple[Any, ...]]:
+        """Answer a call with its return value and results, shaped as wire.py says."""
+
+    def detach(self, application: Any) -> None:  # noqa: ANN401
+        """End an application, its sessions and its login."""
+
+
+class _Application:
+    """An application of the face and the connections that belong to it."""
+
+    def __init__(self, face: Face, application_id: bytes, pid: int, name: str) -> None:
+        self._face = face
+        self._lock = threading.Lock()
+        self._ended = False
+        self._connections: set[socket.socket] = set()
+        self.face_application = face.attach(application_id, pid, name)
+
+    def join(self, connection: socket.socket) -> bool:
+        """Add a connection; false if the application has ended."""
+        with self._lock:
+            if not self._ended:
+                self._connections.add(connection)
+            return not self._ended
+
+    def leave(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._connections.discard(connection)
+
+    def end(self) -> None:
+        """Tell the face, once, and hang up on all threads of the program."""
+        with self._lock:
+            ended, self._ended = self._ended, True
+        if ended:
+            return
+        self._face.detach(self.face_application)
+        with self._lock:
+            for connection in self._connections:
+                hang_up(connection)
+
+
+class ModuleServer:
+    """Listens on `home`/rack.sock for the C module and hands its calls to a face.
+
+    `start` raises RackError where another rack listens, or the folder cannot be used; `stop` hangs
+    up on everyone, ends all applications and removes the socket.
+    """
+
+    def __init__(self, home: Path, face: Face) -> None:
+        self._path = home
+        self._face = face
+        self._home: Home | None = None
+        self._listener: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._applications: dict[bytes, _Application] = {}
+        self._connections: set[socket.socket] = set()
+        self._threads: set[threading.Thread] = set()
+
+    def start(self) -> None:
+        """Bind the socket and begin to answer."""
+        self._home = Home(self._path)
+        self._listener = self._home.listen(SOCKET_NAME)
+        self._begin(self._accept, self._listener)
+
+    def stop(self) -> None:
+        """Hang up on everyone; the threads of calls that still run are waited for a while."""
+        listener, self._listener = self._listener, None
+        if listener is None or self._home is None:
+            return
+        hang_up(listener)
+        with self._lock:
+            applications = list(self._applications.values())
+            connections = list(self._connections)
+            threads = list(self._threads)
+        for application in applications:
+            application.end()
+        for connection in connections:
+            hang_up(connection)
+        deadline = time.monotonic() + 5
+        for thread in threads:
+            thread.join(timeout=max(0.0, deadline - time.monotonic()))
+        listener.close()
+        self._home.close(SOCKET_NAME)
+
+    def _begin(self, work: Any, *arguments: Any) -> None:  # noqa: ANN401
+        thread = threading.Thread(target=work, args=arguments, daemon=True, name="ukey-module")
+        thread.start()
+        with self._lock:
+            self._threads.add(thread)
+            self._threads = {known for known in self._threads if known.is_alive()}
+
+    def _accept(self, listener: socket.socket) -> None:
+        while self._listener is not None:
+            try:
+                connection, _ = listener.accept()
+            except OSError as fault:
+                if self._listener is not None:
+                    _log.warning("a program could not be accepted: %s", fault)
+                    time.sleep(0.1)
+                continue
+            try:
+                self._begin(self._serve, connection)
+            except RuntimeError as fault:
+                _log.warning("no thread for a program: %s", fault)
+                connection.close()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._connections.add(connection)
+        try:
+            with connection:
+                if not is_ours(connection):
+                    _log.warning("a program of another user was turned away")
+                    return
+                self._talk(connection)
+        except WireError as fault:
+            _log.warning("a program's connection was ended: %s", fault)
+        except OSError as fault:
+            _log.debug("a program has hung up: %s", fault)
+        finally:
+            with self._lock:
+                self._connections.discard(connection)
+
+    def _talk(self, connection: socket.socket) -> None:
+        """Greet a program's thread, then answer its calls until it hangs up."""
+        be_patient(connection)
+        incoming = frames(connection)
+        try:
+            number, payload = next(incoming)
+        except StopIteration:
+            return
+        if number != HELLO:
+            raise WireError("the first frame is no hello")
+        hello = read_hello(payload)
+        application = self._application(hello)
+        if application is None or not application.join(connection):
+            raise WireError("the hello of a program's thread came without its program")
+        try:
+            connection.sendall(bare_answer(HELLO, _OK))
+            self._answer_calls(connection, incoming, application)
+        finally:
+            application.leave(connection)
+            if hello.anchor:
+                self._end(hello.application_id)
+
+    def _application(self, hello: Hello) -> _Application | None:
+        with self._lock:
+            known = self._applications.get(hello.application_id)
+            if not hello.anchor:
+                return known
+            if known is not None:
+                raise WireError("a program came twice under one identity")
+            application = _Application(self._face, hello.application_id, hello.pid, hello.name)
+            self._applications[hello.application_id] = application
+            return application
+
+    def _end(self, application_id: bytes) -> None:
+        with self._lock:
+            application = self._applications.pop(application_id, None)
+        if application is not None:
+            application.end()
+
+    def _answer_calls(
+        self,
+        connection: socket.socket,
+        incoming: Iterator[tuple[int, memoryview]],
+        application: _Application,
+    ) -> None:
+        call = self._face.call
+        face_application = application.face_application
+        send = connection.sendall
+        for number, payload in incoming:
+            function = FUNCTIONS.get(number)
+            if function is None or function.local:
+                if number != _FINALIZE or payload:
+                    raise WireError(f"function number {number} is none that the rack answers")
+                application.leave(connection)  # it is the one that is not hung up on
+                application.end()
+                send(bare_answer(number, _OK))
+                return
+            args = decode(function, payload)
+            try:
+                rv, results = call(face_application, function.name, args)
+                answer = encode(function, rv, results)
+            except Exception:  # noqa: BLE001 - a mistake in one call must not end the others
+                _log.exception("%s failed inside the rack", function.name)
+                answer = encode(function, GENERAL_ERROR, ())
+            send(answer)
