@@ -1,0 +1,1 @@
+"""Renewal of a certificate (延期) over CMP."""
