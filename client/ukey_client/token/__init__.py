@@ -1,6 +1,6 @@
 """The key: one port (`port`), and the ways to it (`cryptoki`)."""
 
 from ukey_client.token.cryptoki.token import open_token
-from ukey_client.token.port import HeldCertificate, Pair, PinLimits, PinState, Token
+from ukey_client.token.port import HeldCertificate, Holding, Pair, PinLimits, PinState, Token
 
-__all__ = ["HeldCertificate", "Pair", "PinLimits", "PinState", "Token", "open_token"]
+__all__ = ["HeldCertificate", "Holding", "Pair", "PinLimits", "PinState", "Token", "open_token"]

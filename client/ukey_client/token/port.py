@@ -112,6 +112,19 @@ class Pair:
     public_key: CertificatePublicKeyTypes
 
 
+@dataclass(frozen=True)
+class Holding:
+    """What lies on the key under one CKA_ID: a certificate and its keys, or a part of that.
+
+    `key_labels` are the CKA_LABELs of its private and public keys.
+    """
+
+    id: bytes
+    certificate: HeldCertificate | None
+    has_private_key: bool
+    key_labels: frozenset[str]
+
+
 class Token(Protocol):
     """One key, open. Every method raises TokenRemoved when the key has gone."""
 
@@ -171,8 +184,14 @@ class Token(Protocol):
     def seal_picture(self) -> bytes | None:
         """Read the picture of the electronic seal (PNG), None if the key has none."""
 
-    def generate_pair(self, like: HeldCertificate) -> Pair:
-        """Make a new key pair of the same kind as the certificate's, after login."""
+    def holdings(self) -> list[Holding]:
+        """Everything that has a CKA_ID, whole or not, after login."""
+
+    def generate_pair(self, like: HeldCertificate, label: str | None = None) -> Pair:
+        """Make a new key pair of the same kind as the certificate's, after login.
+
+        Without `label` it is labelled like the certificate.
+        """
 
     def sign_with(self, id_: bytes, data: bytes, digest: str = "sha256") -> bytes:
         """Sign with the private key of this CKA_ID, after login; form as in `sign`."""
@@ -180,8 +199,14 @@ class Token(Protocol):
     def install_certificate(self, der: bytes, id_: bytes, label: str) -> HeldCertificate:
         """Write a certificate onto the key and read it back, after login."""
 
+    def relabel(self, id_: bytes, label: str) -> None:
+        """Give certificate and both keys of this CKA_ID another label, after login."""
+
     def remove(self, id_: bytes) -> None:
-        """Take certificate and both keys of this CKA_ID off the key, after login."""
+        """Take both keys and, last, the certificate of this CKA_ID off the key, after login.
+
+        As long as anything is left of them, the certificate says what it was.
+        """
 
     def close(self) -> None:
         """Log out and let go of the key; no error leaves this."""

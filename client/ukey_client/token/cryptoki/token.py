@@ -31,10 +31,11 @@ from ukey_client.token.cryptoki.attributes import (
     tolerant_mapper,
 )
 from ukey_client.token.cryptoki.faults import name_of, translated
+from ukey_client.token.cryptoki.holdings import list_holdings, relabel
 from ukey_client.token.cryptoki.module import Module
 from ukey_client.token.cryptoki.slots import choose_token
 from ukey_client.token.cryptoki.token_info import read_pin_limits
-from ukey_client.token.port import HeldCertificate, Pair, PinLimits, PinState
+from ukey_client.token.port import HeldCertificate, Holding, Pair, PinLimits, PinState
 from ukey_client.token.uri import TokenUri
 
 SEAL_LABEL = "电子印章"
@@ -217,11 +218,17 @@ class CryptokiToken:
                 raise KeyAbsent(owner)
             return signing.sign(key, data, digest, self._pin)
 
-    def generate_pair(self, like: HeldCertificate) -> Pair:
-        """Make a pair of the kind of the certificate's, labelled like it."""
+    def holdings(self) -> list[Holding]:
+        """Everything that has a CKA_ID, whole or not."""
+        self._require_login("读取证书和密钥")
+        with translated("读取证书和密钥"):
+            return list_holdings(self._session, self._all_certificates())
+
+    def generate_pair(self, like: HeldCertificate, label: str | None = None) -> Pair:
+        """Make a pair of the kind of the certificate's."""
         self._require_login("生成密钥")
         with translated("生成密钥"):
-            return pairs.generate(self._session, like.certificate.public_key(), like.label)
+            return pairs.generate(self._session, like.certificate.public_key(), label or like.label)
 
     def install_certificate(self, der: bytes, id_: bytes, label: str) -> HeldCertificate:
         """Write a certificate and read it back."""
@@ -238,16 +245,23 @@ class CryptokiToken:
             raise TokenFailed("写入证书", "读回的内容不一致")
         return written[0]
 
+    def relabel(self, id_: bytes, label: str) -> None:
+        """Give certificate and keys another label."""
+        self._require_login("修改标签")
+        if id_:
+            with translated("修改标签"):
+                relabel(self._session, id_, label)
+
     def remove(self, id_: bytes) -> None:
-        """Take away the certificate first: a key without certificate misleads nobody."""
+        """Take away the certificate last: if this breaks, it says what the rest was."""
         self._require_login("删除旧证书")
         if not id_:
             return
         with translated("删除旧证书"):
             for object_class in (
-                ObjectClass.CERTIFICATE,
                 ObjectClass.PRIVATE_KEY,
                 ObjectClass.PUBLIC_KEY,
+                ObjectClass.CERTIFICATE,
             ):
                 template = {Attribute.CLASS: object_class, Attribute.ID: id_}
                 for found in find(self._session, template):
