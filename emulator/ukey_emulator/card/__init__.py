@@ -1,0 +1,1 @@
+"""The key as a card: bytes to typed commands to applets."""

@@ -1,0 +1,11 @@
+"""The key itself: identity, PINs, objects, keys and mechanisms.
+
+Knows no socket, no host interface and no wall clock: faces translate for it.
+"""
+
+from .chip import Chip
+from .identity import Identity
+from .pins import Role
+from .refusal import PinRefusal, Refusal
+
+__all__ = ["Chip", "Identity", "PinRefusal", "Refusal", "Role"]

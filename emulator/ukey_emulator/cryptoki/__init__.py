@@ -1,0 +1,1 @@
+"""The PKCS#11 face of the key: one file per chapter of the standard's functions."""

@@ -1,0 +1,1 @@
+"""Fault plans: named, counted, deterministic."""

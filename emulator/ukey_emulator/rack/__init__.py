@@ -1,0 +1,1 @@
+"""Many keys in one process: slots, sockets and the control port."""

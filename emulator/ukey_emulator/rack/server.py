@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Protocol
 
 from ukey_emulator.cryptoki.wire import FUNCTIONS, WireError, decode, encode
@@ -86,16 +85,15 @@ class _Application:
 
 
 class ModuleServer:
-    """Listens on `home`/rack.sock for the C module and hands its calls to a face.
+    """Listens on rack.sock in a rack's folder for the C module and hands its calls to a face.
 
-    `start` raises RackError where another rack listens, or the folder cannot be used; `stop` hangs
-    up on everyone, ends all applications and removes the socket.
+    `start` raises RackError where it cannot listen; `stop` hangs up on everyone and ends all
+    applications.
     """
 
-    def __init__(self, home: Path, face: Face) -> None:
-        self._path = home
+    def __init__(self, home: Home, face: Face) -> None:
+        self._home = home
         self._face = face
-        self._home: Home | None = None
         self._listener: socket.socket | None = None
         self._lock = threading.Lock()
         self._applications: dict[bytes, _Application] = {}
@@ -104,14 +102,13 @@ class ModuleServer:
 
     def start(self) -> None:
         """Bind the socket and begin to answer."""
-        self._home = Home(self._path)
         self._listener = self._home.listen(SOCKET_NAME)
         self._begin(self._accept, self._listener)
 
     def stop(self) -> None:
         """Hang up on everyone; the threads of calls that still run are waited for a while."""
         listener, self._listener = self._listener, None
-        if listener is None or self._home is None:
+        if listener is None:
             return
         hang_up(listener)
         with self._lock:
@@ -126,7 +123,6 @@ class ModuleServer:
         for thread in threads:
             thread.join(timeout=max(0.0, deadline - time.monotonic()))
         listener.close()
-        self._home.close(SOCKET_NAME)
 
     def _begin(self, work: Any, *arguments: Any) -> None:  # noqa: ANN401
         thread = threading.Thread(target=work, args=arguments, daemon=True, name="ukey-module")

@@ -1,0 +1,1 @@
+"""The PC/SC face: readers with the keys as cards in them."""

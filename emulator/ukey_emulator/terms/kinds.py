@@ -124,7 +124,7 @@ class CKS(IntEnum):
 
 
 class CKF(IntEnum):
-    """Flags of slots, tokens, sessions, mechanisms and C_Initialize; a bit's meaning depends on where it stands (PKCS#11 3.2 §3)."""
+    """Flags (PKCS#11 3.2 §3): what a bit means depends on the structure it stands in."""
 
     ARRAY_ATTRIBUTE = 0x40000000
     LIBRARY_CANT_CREATE_OS_THREADS = 0x1
@@ -259,7 +259,7 @@ class CKD(IntEnum):
 
 
 class CKP(IntEnum):
-    """Profiles, pseudo-random functions and parameter sets; a number's meaning depends on where it stands."""
+    """Profiles, pseudo-random functions and parameter sets, each with numbers of its own."""
 
     INVALID_ID = 0x0
     BASELINE_PROVIDER = 0x1

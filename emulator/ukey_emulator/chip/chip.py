@@ -1,0 +1,335 @@
+"""The chip: one key, from its PINs to its objects."""
+
+import secrets
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ukey_emulator.terms import CKA, CKO, CKR
+
+from . import keys, mechanisms
+from .identity import Identity
+from .mechanisms import Parameter
+from .objects import Object, Origin, Template, amended, build
+from .objects.kinds import number
+from .objects.object import table_of
+from .objects.rules import HW_FEATURE
+from .pins import MASTER_LENGTH, Lock, PinRecord, Role
+from .refusal import PinRefusal, Refusal
+from .store import Store, codec
+
+_NONCE_LENGTH = 12
+
+# The hardware feature that tells how many PIN tries are left, which the standard has no word for.
+PIN_COUNTER = 0x80000001
+USER_TRIES_LEFT, USER_TRIES, SO_TRIES_LEFT, SO_TRIES = range(0x80554B01, 0x80554B05)
+
+
+@dataclass(frozen=True, slots=True)
+class Factory:
+    """How fresh keys leave the factory: their PINs, turned into wrapping keys only once."""
+
+    user: Lock
+    so: Lock
+    tries: int
+
+    @classmethod
+    def of(cls, pin: bytes, so_pin: bytes, tries: int) -> "Factory":
+        """Prepare to make keys with these PINs and that many tries for each."""
+        return cls(Lock.of(pin), Lock.of(so_pin), tries)
+
+
+class Chip:
+    """One key, open on its file.
+
+    Objects that belong to sessions live outside; the chip makes them and knows how to use them,
+    but keeps only those on the token. All methods may be called by many threads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._store = Store(path)
+        self._lock = threading.RLock()
+        facts = {name: value.decode() for name, value in self._store.facts().items()}
+        self.identity = Identity(serial=facts.get("serial", ""))
+        self.label = facts.get("label", "")
+        self._tries = int(facts.get("tries", "10"))
+        self._pins = self._store.pins()
+        self._master: bytes | None = None
+        self._open: dict[Role, int] = {Role.SO: 0, Role.USER: 0}
+        self._public = {row: _revive(row, blob) for row, blob in self._store.objects(private=False)}
+        self._private: dict[int, Object] = {}
+
+    @classmethod
+    def make(cls, path: Path, serial: str, label: str, factory: Factory | None = None) -> "Chip":
+        """Make a new key in a new file; without a factory it is not initialised yet."""
+        store = Store(path)
+        with store.change():
+            store.put_fact("serial", serial.encode())
+            store.put_fact("label", label.encode())
+            if factory is not None:
+                master = secrets.token_bytes(MASTER_LENGTH)
+                store.put_fact("tries", str(factory.tries).encode())
+                store.put_pin(Role.SO, PinRecord.seal(factory.so, master, factory.tries))
+                store.put_pin(Role.USER, PinRecord.seal(factory.user, master, factory.tries))
+        store.close()
+        return cls(path)
+
+    def close(self) -> None:
+        """Close the file; the chip is dead afterwards."""
+        with self._lock:
+            self._forget()
+            self._store.close()
+
+    # PINs
+
+    @property
+    def initialised(self) -> bool:
+        """Whether the token has been initialised, and so has an SO PIN."""
+        return Role.SO in self._pins
+
+    def pin(self, role: Role) -> PinRecord | None:
+        """Give the record of a PIN, None if it is not set."""
+        return self._pins.get(role)
+
+    def log_in(self, role: Role, pin: bytes) -> None:
+        """Check a PIN and open what it guards; each call wants one `log_out`.
+
+        PinRefusal with CKR_PIN_INCORRECT or CKR_PIN_LOCKED; CKR_USER_PIN_NOT_INITIALIZED.
+        """
+        with self._lock:
+            master = self._check(role, pin)
+            self._master = master
+            self._open[role] += 1
+            if role is Role.USER and not self._private:
+                rows = self._store.objects(private=True)
+                self._private = {row: _revive(row, self._unseal(row, blob)) for row, blob in rows}
+
+    def log_out(self, role: Role) -> None:
+        """Close what a `log_in` opened; with the last one the secrets leave the memory."""
+        with self._lock:
+            self._open[role] -= 1
+            if not self._open[Role.USER]:
+                self._private = {}
+            if not any(self._open.values()):
+                self._master = None
+
+    def verify_pin(self, role: Role, pin: bytes) -> None:
+        """Check a PIN and change nothing but its counter."""
+        with self._lock:
+            self._check(role, pin)
+
+    def change_pin(self, role: Role, old: bytes, new: bytes) -> None:
+        """Replace a PIN by its owner (PKCS#11 3.2 §5.5.9)."""
+        with self._lock:
+            self._refuse_length(new)
+            master = self._check(role, old)
+            self._put_pin(role, PinRecord.seal(Lock.of(new), master, self._tries))
+
+    def set_user_pin(self, new: bytes) -> None:
+        """Set the user's PIN by the SO, who is logged in; unlocks it (PKCS#11 3.2 §5.5.8)."""
+        with self._lock:
+            self._refuse_length(new)
+            if self._master is None:
+                raise Refusal(CKR.USER_NOT_LOGGED_IN)
+            self._put_pin(Role.USER, PinRecord.seal(Lock.of(new), self._master, self._tries))
+
+    def initialise(self, so_pin: bytes, label: str) -> None:
+        """Wipe the token and give it a label; the SO PIN is checked, or set if there is none.
+
+        PKCS#11 3.2 §5.5.7. The user's PIN is gone with the objects.
+        """
+        with self._lock:
+            if self.initialised:
+                self._check(Role.SO, so_pin)
+            else:
+                self._refuse_length(so_pin)
+            record = PinRecord.seal(
+                Lock.of(so_pin), secrets.token_bytes(MASTER_LENGTH), self._tries
+            )
+            with self._store.change():
+                self._store.wipe()
+                self._store.put_pin(Role.SO, record)
+                self._store.put_fact("label", label.encode())
+            self._pins = {Role.SO: record}
+            self._public = {}
+            self._forget()
+            self.label = label
+
+    def _check(self, role: Role, pin: bytes) -> bytes:
+        record = self._pins.get(role)
+        if record is None:
+            raise Refusal(CKR.USER_PIN_NOT_INITIALIZED, f"no {role.name} PIN is set")
+        if record.locked:
+            raise PinRefusal(CKR.PIN_LOCKED, 0)
+        # The try is spent before the PIN is compared, so that cutting the power gains nothing.
+        record = record.spent()
+        self._put_pin(role, record)
+        master = record.open(pin)
+        if master is None:
+            raise PinRefusal(CKR.PIN_INCORRECT, record.tries_left)
+        self._put_pin(role, record.refreshed())
+        return master
+
+    def _put_pin(self, role: Role, record: PinRecord) -> None:
+        with self._store.change():
+            self._store.put_pin(role, record)
+        self._pins[role] = record
+
+    def _refuse_length(self, pin: bytes) -> None:
+        if not self.identity.min_pin_length <= len(pin) <= self.identity.max_pin_length:
+            raise Refusal(
+                CKR.PIN_LEN_RANGE,
+                f"{self.identity.min_pin_length} to {self.identity.max_pin_length} bytes",
+            )
+
+    # Objects
+
+    def objects(self, *, private: bool) -> Iterator[Object]:
+        """Give the objects on the token: the public ones, and with `private` the others too."""
+        yield from list(self._public.values())
+        if private:
+            yield from list(self._private.values())
+
+    def features(self) -> Iterator[Object]:
+        """Give the hardware features, which only those see who ask for their class."""
+        counts: dict[int, bytes] = {
+            CKA.CLASS: number(CKO.HW_FEATURE),
+            CKA.HW_FEATURE_TYPE: number(PIN_COUNTER),
+        }
+        for role, left, most in (
+            (Role.USER, USER_TRIES_LEFT, USER_TRIES),
+            (Role.SO, SO_TRIES_LEFT, SO_TRIES),
+        ):
+            record = self._pins.get(role)
+            if record is not None:
+                counts[left] = number(record.tries_left)
+                counts[most] = number(record.tries)
+        yield Object(counts, HW_FEATURE)
+
+    def create(self, template: Template, *, as_so: bool = False) -> Object:
+        """Make an object from what a program brings (PKCS#11 3.2 §5.7.1); it is not kept yet."""
+        obj = build(template, Origin.CREATED, as_so=as_so)
+        keys.complete(obj)
+        return obj
+
+    def copy(self, obj: Object, template: Template, *, as_so: bool = False) -> Object:
+        """Make a copy with changes (PKCS#11 3.2 §5.7.2); it is not kept yet."""
+        if not obj.flag(CKA.COPYABLE):
+            raise Refusal(CKR.ACTION_PROHIBITED, "CKA_COPYABLE is false")
+        twin = obj.twin()
+        twin.attributes = amended(twin, template, copying=True, as_so=as_so)
+        return twin
+
+    def generate(
+        self, kind: int, parameter: Parameter, template: Template, *, as_so: bool = False
+    ) -> Object:
+        """Make a secret key (PKCS#11 3.2 §5.18.1); it is not kept yet."""
+        mechanism = mechanisms.find(kind)
+        if not mechanism.key_types:
+            raise Refusal(CKR.MECHANISM_INVALID)
+        given: dict[int, bytes] = {
+            CKA.CLASS: number(CKO.SECRET_KEY),
+            CKA.KEY_TYPE: number(mechanism.key_types[0]),
+        }
+        obj = build(template, Origin.GENERATED, given, mechanism=kind, as_so=as_so)
+        obj.attributes.update(mechanism.generate(obj.attributes, parameter))
+        keys.complete(obj)
+        return obj
+
+    def generate_pair(
+        self,
+        kind: int,
+        parameter: Parameter,
+        public: Template,
+        private: Template,
+        *,
+        as_so: bool = False,
+    ) -> tuple[Object, Object]:
+        """Make a key pair, public key first (PKCS#11 3.2 §5.18.2); it is not kept yet."""
+        mechanism = mechanisms.find(kind)
+        if not mechanism.key_types:
+            raise Refusal(CKR.MECHANISM_INVALID)
+        key_type = number(mechanism.key_types[0])
+        halves = []
+        for template, side in ((public, CKO.PUBLIC_KEY), (private, CKO.PRIVATE_KEY)):
+            given: dict[int, bytes] = {CKA.CLASS: number(side), CKA.KEY_TYPE: key_type}
+            halves.append(build(template, Origin.GENERATED, given, mechanism=kind, as_so=as_so))
+        seen, hidden = halves
+        seen_part, hidden_part, material = mechanism.generate_pair(seen.attributes, parameter)
+        seen.attributes.update(seen_part)
+        keys.complete(seen)
+        hidden.attributes.update(hidden_part)
+        hidden.attributes[CKA.PUBLIC_KEY_INFO] = seen.attributes[CKA.PUBLIC_KEY_INFO]
+        hidden.material = material
+        return seen, hidden
+
+    def keep(self, *objects: Object) -> None:
+        """Put objects on the token, all of them or none."""
+        with self._lock:
+            with self._store.change():
+                first = self._store.next_row()
+                for row, obj in enumerate(objects, first):
+                    self._write(row, obj)
+            for row, obj in enumerate(objects, first):
+                obj.row = row
+                (self._private if obj.private else self._public)[row] = obj
+
+    def change(self, obj: Object, template: Template, *, as_so: bool = False) -> None:
+        """Change attributes of an object, all of them or none (PKCS#11 3.2 §5.7.6)."""
+        if not obj.flag(CKA.MODIFIABLE):
+            raise Refusal(CKR.ACTION_PROHIBITED, "CKA_MODIFIABLE is false")
+        with self._lock:
+            attributes = amended(obj, template, as_so=as_so)
+            if obj.row is not None:
+                with self._store.change():
+                    self._write(obj.row, replace(obj, attributes=attributes))
+            obj.attributes = attributes
+
+    def destroy(self, obj: Object) -> None:
+        """Take an object off the token (PKCS#11 3.2 §5.7.3)."""
+        if obj.row is None:
+            return
+        with self._lock:
+            with self._store.change():
+                self._store.drop_object(obj.row)
+            self._public.pop(obj.row, None)
+            self._private.pop(obj.row, None)
+
+    def holds(self, obj: Object) -> bool:
+        """Tell whether a token object is still on the token and open."""
+        return obj.row in self._public or obj.row in self._private
+
+    def _write(self, row: int, obj: Object) -> None:
+        blob = codec.encode(obj.attributes)
+        if obj.private:
+            blob = self._seal(row, blob)
+        self._store.put_object(row, blob, private=obj.private)
+
+    def _seal(self, row: int, blob: bytes) -> bytes:
+        if self._master is None:
+            raise Refusal(CKR.USER_NOT_LOGGED_IN)
+        nonce = secrets.token_bytes(_NONCE_LENGTH)
+        return nonce + AESGCM(self._master).encrypt(nonce, blob, str(row).encode())
+
+    def _unseal(self, row: int, blob: bytes) -> bytes:
+        if self._master is None:
+            raise Refusal(CKR.USER_NOT_LOGGED_IN)
+        nonce, body = blob[:_NONCE_LENGTH], blob[_NONCE_LENGTH:]
+        try:
+            return AESGCM(self._master).decrypt(nonce, body, str(row).encode())
+        except InvalidTag:
+            raise Refusal(CKR.DEVICE_ERROR, f"row {row} has been tampered with") from None
+
+    def _forget(self) -> None:
+        self._master = None
+        self._private = {}
+        self._open = dict.fromkeys(self._open, 0)
+
+
+def _revive(row: int, blob: bytes) -> Object:
+    attributes = codec.decode(blob)
+    return Object(attributes, table_of(attributes), row)

@@ -1,0 +1,19 @@
+"""What a key says of itself."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The fixed facts of a key (PKCS#11 3.2 §3.2).
+
+    `serial` has at most 16 characters, versions are (major, minor), PIN lengths count bytes.
+    """
+
+    serial: str
+    manufacturer: str = "ukeylab"
+    model: str = "Software token"
+    hardware_version: tuple[int, int] = (1, 0)
+    firmware_version: tuple[int, int] = (1, 0)
+    min_pin_length: int = 4
+    max_pin_length: int = 64

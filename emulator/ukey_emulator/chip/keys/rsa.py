@@ -1,0 +1,137 @@
+"""RSA keys as attributes and as loaded keys (PKCS#11 3.2 §6.1)."""
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from ukey_emulator.chip.objects.kinds import as_integer, integer, number
+from ukey_emulator.chip.refusal import Refusal
+from ukey_emulator.terms import CKA, CKR
+
+MIN_BITS = 2048
+MAX_BITS = 4096
+_MIN_IMPORT_BITS = 1024
+
+
+def generate(bits: int, exponent: int) -> rsa.RSAPrivateKey:
+    """Generate a key of `bits` bits.
+
+    CKR_ATTRIBUTE_VALUE_INVALID for a size that the key does not make, or an exponent other than
+    an odd number of 3 or more.
+    """
+    if not MIN_BITS <= bits <= MAX_BITS or bits % 8:
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, f"no RSA keys of {bits} bits")
+    if exponent not in (3, 65537):
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, "the public exponent is 3 or 65537")
+    return rsa.generate_private_key(exponent, bits)
+
+
+def load_public(attributes: dict[int, bytes]) -> rsa.RSAPublicKey:
+    """Load the public key; CKR_ATTRIBUTE_VALUE_INVALID if the numbers are no RSA key."""
+    try:
+        return _public_numbers(attributes).public_key()
+    except ValueError as error:
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, str(error)) from None
+
+
+def load_private(attributes: dict[int, bytes]) -> rsa.RSAPrivateKey:
+    """Load a private key whose numbers `complete_private` has checked."""
+    numbers = rsa.RSAPrivateNumbers(
+        as_integer(attributes[CKA.PRIME_1]),
+        as_integer(attributes[CKA.PRIME_2]),
+        as_integer(attributes[CKA.PRIVATE_EXPONENT]),
+        as_integer(attributes[CKA.EXPONENT_1]),
+        as_integer(attributes[CKA.EXPONENT_2]),
+        as_integer(attributes[CKA.COEFFICIENT]),
+        _public_numbers(attributes),
+    )
+    # The numbers were checked when the key came in; the library's own check costs 40 ms.
+    return numbers.private_key(unsafe_skip_rsa_key_validation=True)
+
+
+def public_attributes(key: rsa.RSAPublicKey) -> dict[int, bytes]:
+    """Give the attributes that only a public key's material has."""
+    numbers = key.public_numbers()
+    return {
+        CKA.MODULUS: integer(numbers.n),
+        CKA.PUBLIC_EXPONENT: integer(numbers.e),
+        CKA.MODULUS_BITS: number(key.key_size),
+    }
+
+
+def private_attributes(key: rsa.RSAPrivateKey) -> dict[int, bytes]:
+    """Give the attributes of a private key's material."""
+    numbers = key.private_numbers()
+    return {
+        CKA.MODULUS: integer(numbers.public_numbers.n),
+        CKA.PUBLIC_EXPONENT: integer(numbers.public_numbers.e),
+        CKA.PRIVATE_EXPONENT: integer(numbers.d),
+        CKA.PRIME_1: integer(numbers.p),
+        CKA.PRIME_2: integer(numbers.q),
+        CKA.EXPONENT_1: integer(numbers.dmp1),
+        CKA.EXPONENT_2: integer(numbers.dmq1),
+        CKA.COEFFICIENT: integer(numbers.iqmp),
+    }
+
+
+def complete_public(attributes: dict[int, bytes]) -> None:
+    """Check an imported public key and add what follows from it."""
+    key = load_public(attributes)
+    _refuse_size(key.key_size)
+    attributes[CKA.MODULUS_BITS] = number(key.key_size)
+    attributes[CKA.PUBLIC_KEY_INFO] = key.public_bytes(
+        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def complete_private(attributes: dict[int, bytes]) -> None:
+    """Check the numbers of an imported private key and add those that were left out.
+
+    CKR_TEMPLATE_INCOMPLETE if they do not determine the key, CKR_ATTRIBUTE_VALUE_INVALID if they
+    contradict each other.
+    """
+    n = as_integer(attributes[CKA.MODULUS])
+    d = as_integer(attributes[CKA.PRIVATE_EXPONENT])
+    _refuse_size(n.bit_length())
+    p, q = (as_integer(attributes.get(part, b"")) for part in (CKA.PRIME_1, CKA.PRIME_2))
+    e = as_integer(attributes.get(CKA.PUBLIC_EXPONENT, b""))
+    try:
+        if not p or not q:
+            if not e:
+                raise Refusal(CKR.TEMPLATE_INCOMPLETE, "neither primes nor public exponent")
+            p, q = rsa.rsa_recover_prime_factors(n, e, d)
+        if not e:
+            e = pow(d, -1, (p - 1) * (q - 1))
+    except ValueError as error:
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, str(error)) from None
+    if p * q != n or (e * d) % (p - 1) != 1 or (e * d) % (q - 1) != 1:
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, "the numbers are no RSA key")
+    exponent_1, exponent_2 = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q)
+    coefficient = rsa.rsa_crt_iqmp(p, q)
+    derived = {
+        CKA.PUBLIC_EXPONENT: e,
+        CKA.PRIME_1: p,
+        CKA.PRIME_2: q,
+        CKA.EXPONENT_1: exponent_1,
+        CKA.EXPONENT_2: exponent_2,
+        CKA.COEFFICIENT: coefficient,
+    }
+    for attribute, value in derived.items():
+        if as_integer(attributes.get(attribute, b"")) not in (0, value):
+            raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_{attribute.name} does not fit")
+        attributes[attribute] = integer(value)
+    attributes[CKA.PUBLIC_KEY_INFO] = (
+        rsa.RSAPublicNumbers(e, n)
+        .public_key()
+        .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    )
+
+
+def _public_numbers(attributes: dict[int, bytes]) -> rsa.RSAPublicNumbers:
+    return rsa.RSAPublicNumbers(
+        as_integer(attributes[CKA.PUBLIC_EXPONENT]), as_integer(attributes[CKA.MODULUS])
+    )
+
+
+def _refuse_size(bits: int) -> None:
+    if not _MIN_IMPORT_BITS <= bits <= MAX_BITS:
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, f"no RSA keys of {bits} bits")

@@ -1,0 +1,128 @@
+"""What a mechanism is: a declaration, and operations that all refuse until one is written."""
+
+from typing import ClassVar, Protocol
+
+from ukey_emulator.chip.keys import Material
+from ukey_emulator.chip.refusal import Refusal
+from ukey_emulator.terms import CKM, CKR
+
+# A mechanism's parameter: absent, the bytes of a flat structure, or the fields of one that
+# pointed to more.
+Parameter = bytes | tuple[object, ...] | None
+
+
+class Digester(Protocol):
+    """A digest under way; `length` is its size in bytes."""
+
+    length: int
+
+    def update(self, data: bytes) -> None:
+        """Take a part of the message."""
+
+    def finish(self) -> bytes:
+        """Give the digest."""
+
+
+class Signer(Protocol):
+    """A signature under way; `length` is its size in bytes."""
+
+    length: int
+
+    def update(self, data: bytes) -> None:
+        """Take a part of the message."""
+
+    def finish(self) -> bytes:
+        """Give the signature; CKR_DATA_LEN_RANGE if the message has a length that cannot be."""
+
+
+class Verifier(Protocol):
+    """A verification under way."""
+
+    def update(self, data: bytes) -> None:
+        """Take a part of the message."""
+
+    def finish(self, signature: bytes) -> None:
+        """Judge the signature: CKR_SIGNATURE_INVALID or CKR_SIGNATURE_LEN_RANGE if it fails."""
+
+
+class Ciphering(Protocol):
+    """An encryption or a decryption under way."""
+
+    def room(self, length: int) -> int:
+        """Give the most bytes that `update` can give for `length` more."""
+
+    def update(self, data: bytes) -> bytes:
+        """Take a part of the input, give the part of the output that is ready."""
+
+    def last(self, length: int = 0) -> int:
+        """Give the most bytes that the whole rest can be, after `length` more of input."""
+
+    def finish(self) -> bytes:
+        """Give the rest of the output."""
+
+
+class Mechanism:
+    """One mechanism: its declaration, and the operations that it carries out.
+
+    Each operation refuses with CKR_MECHANISM_INVALID unless a subclass defines it, so that
+    what is supported is what is written. `flags` are the CKF bits of C_GetMechanismInfo,
+    `sizes` the smallest and largest key in the mechanism's own unit (PKCS#11 3.2 §3.6).
+    `key_types` are the CKK of keys that fit.
+    """
+
+    flags: ClassVar[int] = 0
+    key_types: ClassVar[tuple[int, ...]] = ()
+
+    def __init__(self, kind: CKM, sizes: tuple[int, int] = (0, 0)) -> None:
+        self.kind = kind
+        self.sizes = sizes
+
+    def digest(self, parameter: Parameter) -> Digester:
+        """Begin a digest."""
+        raise self._refusal(parameter)
+
+    def sign(self, key: Material, parameter: Parameter) -> Signer:
+        """Begin a signature."""
+        raise self._refusal(key, parameter)
+
+    def verify(self, key: Material, parameter: Parameter) -> Verifier:
+        """Begin a verification."""
+        raise self._refusal(key, parameter)
+
+    def encrypt(self, key: Material, parameter: Parameter) -> Ciphering:
+        """Begin an encryption."""
+        raise self._refusal(key, parameter)
+
+    def decrypt(self, key: Material, parameter: Parameter) -> Ciphering:
+        """Begin a decryption."""
+        raise self._refusal(key, parameter)
+
+    def generate(self, wanted: dict[int, bytes], parameter: Parameter) -> dict[int, bytes]:
+        """Make a secret key: give the attributes of its material."""
+        raise self._refusal(wanted, parameter)
+
+    def generate_pair(
+        self, wanted: dict[int, bytes], parameter: Parameter
+    ) -> tuple[dict[int, bytes], dict[int, bytes], Material]:
+        """Make a key pair from the public template.
+
+        Gives the attributes of the public material, those of the private material, and the
+        loaded private key.
+        """
+        raise self._refusal(wanted, parameter)
+
+    def _refusal(self, *_: object) -> Refusal:
+        return Refusal(CKR.MECHANISM_INVALID, f"CKM_{self.kind.name} does not do this")
+
+
+def no_parameter(parameter: Parameter) -> None:
+    """Refuse a parameter where the mechanism has none (CKR_MECHANISM_PARAM_INVALID)."""
+    if parameter:
+        raise Refusal(CKR.MECHANISM_PARAM_INVALID, "this mechanism has no parameter")
+
+
+def flat_parameter(parameter: Parameter, length: int) -> bytes:
+    """Take a flat parameter of exactly `length` bytes, else CKR_MECHANISM_PARAM_INVALID."""
+    if not isinstance(parameter, bytes) or len(parameter) != length:
+        raise Refusal(CKR.MECHANISM_PARAM_INVALID, f"the parameter has {length} bytes")
+    return parameter

@@ -1,0 +1,303 @@
+"""RSA: PKCS#1 v1.5, PSS, OAEP and key pairs (PKCS#11 3.2 §6.1)."""
+
+import struct
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding
+from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo, Prehashed
+
+from ukey_emulator.chip.keys import Material
+from ukey_emulator.chip.keys import rsa as keys
+from ukey_emulator.chip.objects.kinds import as_integer, as_number, integer
+from ukey_emulator.chip.refusal import Refusal
+from ukey_emulator.terms import CKA, CKF, CKK, CKM, CKR, CKZ
+
+from .base import Ciphering, Mechanism, Parameter, Signer, Verifier, flat_parameter, no_parameter
+from .digests import algorithm, mask_algorithm
+from .messages import message
+
+_SIZES = (keys.MIN_BITS, keys.MAX_BITS)
+_PKCS1_OVERHEAD = 11
+_PSS_PARAMETERS = struct.Struct("<QQQ")
+
+
+class RsaSigner:
+    """An RSA signature under way."""
+
+    def __init__(
+        self,
+        key: rsa.RSAPrivateKey,
+        pad: AsymmetricPadding,
+        scheme: Prehashed | NoDigestInfo,
+        hashed_with: hashes.HashAlgorithm | None,
+    ) -> None:
+        self._key = key
+        self._pad = pad
+        self._scheme = scheme
+        self._message = message(hashed_with)
+        self.update = self._message.update
+        self.length = (key.key_size + 7) // 8
+
+    def finish(self) -> bytes:
+        """Give the signature."""
+        data = self._message.finish()
+        _refuse_length(data, self._scheme, self.length)
+        return self._key.sign(data, self._pad, self._scheme)
+
+
+class RsaVerifier:
+    """An RSA verification under way."""
+
+    def __init__(
+        self,
+        key: rsa.RSAPublicKey,
+        pad: AsymmetricPadding,
+        scheme: Prehashed | NoDigestInfo,
+        hashed_with: hashes.HashAlgorithm | None,
+    ) -> None:
+        self._key = key
+        self._pad = pad
+        self._scheme = scheme
+        self._message = message(hashed_with)
+        self.update = self._message.update
+        self._length = (key.key_size + 7) // 8
+
+    def finish(self, signature: bytes) -> None:
+        """Judge the signature."""
+        data = self._message.finish()
+        _refuse_length(data, self._scheme, self._length)
+        if len(signature) != self._length:
+            raise Refusal(CKR.SIGNATURE_LEN_RANGE, f"a signature has {self._length} bytes")
+        try:
+            self._key.verify(signature, data, self._pad, self._scheme)  # type: ignore[arg-type]
+        except InvalidSignature:
+            raise Refusal(CKR.SIGNATURE_INVALID) from None
+
+
+def _refuse_length(data: bytes, scheme: Prehashed | NoDigestInfo, modulus: int) -> None:
+    if isinstance(scheme, NoDigestInfo):
+        if len(data) > modulus - _PKCS1_OVERHEAD:
+            raise Refusal(CKR.DATA_LEN_RANGE, "longer than the modulus leaves room for")
+    elif len(data) != scheme.digest_size:
+        raise Refusal(CKR.DATA_LEN_RANGE, f"the digest has {scheme.digest_size} bytes")
+
+
+class _Rsa(Mechanism):
+    key_types = (CKK.RSA,)
+
+
+class Pkcs1(_Rsa):
+    """PKCS#1 v1.5: signatures over what the program gives, encryption (§6.1.6)."""
+
+    flags = CKF.SIGN | CKF.VERIFY | CKF.ENCRYPT | CKF.DECRYPT
+
+    def sign(self, key: Material, parameter: Parameter) -> Signer:
+        """Begin a signature over a DigestInfo, or whatever else fits."""
+        no_parameter(parameter)
+        return RsaSigner(_private(key), padding.PKCS1v15(), NoDigestInfo(), None)
+
+    def verify(self, key: Material, parameter: Parameter) -> Verifier:
+        """Begin the verification of such a signature."""
+        no_parameter(parameter)
+        return RsaVerifier(_public(key), padding.PKCS1v15(), NoDigestInfo(), None)
+
+    def encrypt(self, key: Material, parameter: Parameter) -> Ciphering:
+        """Begin an encryption of up to eleven bytes less than the modulus."""
+        no_parameter(parameter)
+        return RsaEncryption(_public(key), padding.PKCS1v15(), _PKCS1_OVERHEAD)
+
+    def decrypt(self, key: Material, parameter: Parameter) -> Ciphering:
+        """Begin a decryption."""
+        no_parameter(parameter)
+        return RsaDecryption(_private(key), padding.PKCS1v15())
+
+
+class Pkcs1Hashed(_Rsa):
+    """PKCS#1 v1.5 signatures with the hash made on the key (§6.1.10)."""
+
+    flags = CKF.SIGN | CKF.VERIFY
+
+    def __init__(self, kind: CKM, hashed_with: CKM) -> None:
+        super().__init__(kind, _SIZES)
+        self._hash = algorithm(hashed_with)
+        self._scheme = Prehashed(self._hash)
+
+    def sign(self, key: Material, parameter: Parameter) -> Signer:
+        """Begin a signature."""
+        no_parameter(parameter)
+        return RsaSigner(_private(key), padding.PKCS1v15(), self._scheme, self._hash)
+
+    def verify(self, key: Material, parameter: Parameter) -> Verifier:
+        """Begin a verification."""
+        no_parameter(parameter)
+        return RsaVerifier(_public(key), padding.PKCS1v15(), self._scheme, self._hash)
+
+
+class Pss(_Rsa):
+    """PSS over a digest that the program made, or with the hash made on the key (§6.1.9)."""
+
+    flags = CKF.SIGN | CKF.VERIFY
+
+    def __init__(self, kind: CKM, hashed_with: CKM | None = None) -> None:
+        super().__init__(kind, _SIZES)
+        self._hash = None if hashed_with is None else algorithm(hashed_with)
+
+    def sign(self, key: Material, parameter: Parameter) -> Signer:
+        """Begin a signature; the parameter is CK_RSA_PKCS_PSS_PARAMS."""
+        private = _private(key)
+        pad, scheme = self._scheme(parameter, private.key_size)
+        return RsaSigner(private, pad, scheme, self._hash)
+
+    def verify(self, key: Material, parameter: Parameter) -> Verifier:
+        """Begin a verification; the parameter is CK_RSA_PKCS_PSS_PARAMS."""
+        public = _public(key)
+        pad, scheme = self._scheme(parameter, public.key_size)
+        return RsaVerifier(public, pad, scheme, self._hash)
+
+    def _scheme(self, parameter: Parameter, bits: int) -> tuple[AsymmetricPadding, Prehashed]:
+        flat = flat_parameter(parameter, _PSS_PARAMETERS.size)
+        hash_type, generator, salt_length = _PSS_PARAMETERS.unpack(flat)
+        chosen = algorithm(hash_type)
+        if self._hash is not None and chosen.name != self._hash.name:
+            raise Refusal(CKR.MECHANISM_PARAM_INVALID, "the hash contradicts the mechanism")
+        if salt_length > (bits + 6) // 8 - chosen.digest_size - 2:
+            raise Refusal(CKR.MECHANISM_PARAM_INVALID, "no room for such a long salt")
+        pad = padding.PSS(padding.MGF1(mask_algorithm(generator)), salt_length)
+        return pad, Prehashed(chosen)
+
+
+class Oaep(_Rsa):
+    """OAEP encryption (§6.1.8)."""
+
+    flags = CKF.ENCRYPT | CKF.DECRYPT
+
+    def encrypt(self, key: Material, parameter: Parameter) -> Ciphering:
+        """Begin an encryption; the parameter is CK_RSA_PKCS_OAEP_PARAMS."""
+        pad, chosen = self._scheme(parameter)
+        return RsaEncryption(_public(key), pad, 2 * chosen.digest_size + 2)
+
+    def decrypt(self, key: Material, parameter: Parameter) -> Ciphering:
+        """Begin a decryption; the parameter is CK_RSA_PKCS_OAEP_PARAMS."""
+        pad, _ = self._scheme(parameter)
+        return RsaDecryption(_private(key), pad)
+
+    def _scheme(self, parameter: Parameter) -> tuple[AsymmetricPadding, hashes.HashAlgorithm]:
+        match parameter:
+            case (int(hash_type), int(generator), int(source), bytes() | None as label):
+                pass
+            case _:
+                raise Refusal(CKR.MECHANISM_PARAM_INVALID, "CK_RSA_PKCS_OAEP_PARAMS expected")
+        if source not in (0, CKZ.DATA_SPECIFIED) or (source == 0 and label):
+            raise Refusal(CKR.MECHANISM_PARAM_INVALID, f"no label source {source:#x}")
+        chosen = algorithm(hash_type)
+        mask = padding.MGF1(mask_algorithm(generator))
+        return padding.OAEP(mask, chosen, label or None), chosen
+
+
+class RsaEncryption:
+    """An RSA encryption under way: one block, encrypted when it is whole."""
+
+    def __init__(self, key: rsa.RSAPublicKey, pad: AsymmetricPadding, overhead: int) -> None:
+        self._key = key
+        self._pad = pad
+        self._length = (key.key_size + 7) // 8
+        self._most = self._length - overhead
+        self._data = b""
+
+    def room(self, length: int) -> int:
+        """Give 0: nothing comes before the end."""
+        return 0 * length
+
+    def update(self, data: bytes) -> bytes:
+        """Take a part of the plaintext."""
+        self._data += data
+        return b""
+
+    def last(self, length: int = 0) -> int:
+        """Give the length of the modulus."""
+        return self._length + 0 * length
+
+    def finish(self) -> bytes:
+        """Give the ciphertext; CKR_DATA_LEN_RANGE if the plaintext is too long."""
+        if len(self._data) > self._most:
+            raise Refusal(CKR.DATA_LEN_RANGE, f"at most {self._most} bytes")
+        return self._key.encrypt(self._data, self._pad)
+
+
+class RsaDecryption:
+    """An RSA decryption under way."""
+
+    def __init__(self, key: rsa.RSAPrivateKey, pad: AsymmetricPadding) -> None:
+        self._key = key
+        self._pad = pad
+        self._length = (key.key_size + 7) // 8
+        self._data = b""
+
+    def room(self, length: int) -> int:
+        """Give 0: nothing comes before the end."""
+        return 0 * length
+
+    def update(self, data: bytes) -> bytes:
+        """Take a part of the ciphertext."""
+        self._data += data
+        return b""
+
+    def last(self, length: int = 0) -> int:
+        """Give the most that a plaintext can have."""
+        return self._length + 0 * length
+
+    def finish(self) -> bytes:
+        """Give the plaintext; CKR_ENCRYPTED_DATA_INVALID if the padding is none."""
+        if len(self._data) != self._length:
+            raise Refusal(CKR.ENCRYPTED_DATA_LEN_RANGE, f"a ciphertext has {self._length} bytes")
+        try:
+            return self._key.decrypt(self._data, self._pad)
+        except ValueError:
+            raise Refusal(CKR.ENCRYPTED_DATA_INVALID) from None
+
+
+class PairGeneration(_Rsa):
+    """RSA key pairs (§6.1.4)."""
+
+    flags = CKF.GENERATE_KEY_PAIR
+
+    def generate_pair(
+        self, wanted: dict[int, bytes], parameter: Parameter
+    ) -> tuple[dict[int, bytes], dict[int, bytes], Material]:
+        """Make a pair of CKA_MODULUS_BITS with CKA_PUBLIC_EXPONENT, 65537 if that is not given."""
+        no_parameter(parameter)
+        exponent = as_integer(wanted.get(CKA.PUBLIC_EXPONENT, integer(65537)))
+        key = keys.generate(as_number(wanted[CKA.MODULUS_BITS]), exponent)
+        return keys.public_attributes(key.public_key()), keys.private_attributes(key), key
+
+
+def _private(key: Material) -> rsa.RSAPrivateKey:
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise Refusal(CKR.KEY_TYPE_INCONSISTENT, "an RSA private key is needed")
+    return key
+
+
+def _public(key: Material) -> rsa.RSAPublicKey:
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise Refusal(CKR.KEY_TYPE_INCONSISTENT, "an RSA public key is needed")
+    return key
+
+
+MECHANISMS = (
+    PairGeneration(CKM.RSA_PKCS_KEY_PAIR_GEN, _SIZES),
+    Pkcs1(CKM.RSA_PKCS, _SIZES),
+    Pkcs1Hashed(CKM.SHA1_RSA_PKCS, CKM.SHA_1),
+    Pkcs1Hashed(CKM.SHA224_RSA_PKCS, CKM.SHA224),
+    Pkcs1Hashed(CKM.SHA256_RSA_PKCS, CKM.SHA256),
+    Pkcs1Hashed(CKM.SHA384_RSA_PKCS, CKM.SHA384),
+    Pkcs1Hashed(CKM.SHA512_RSA_PKCS, CKM.SHA512),
+    Pss(CKM.RSA_PKCS_PSS),
+    Pss(CKM.SHA1_RSA_PKCS_PSS, CKM.SHA_1),
+    Pss(CKM.SHA224_RSA_PKCS_PSS, CKM.SHA224),
+    Pss(CKM.SHA256_RSA_PKCS_PSS, CKM.SHA256),
+    Pss(CKM.SHA384_RSA_PKCS_PSS, CKM.SHA384),
+    Pss(CKM.SHA512_RSA_PKCS_PSS, CKM.SHA512),
+    Oaep(CKM.RSA_PKCS_OAEP, _SIZES),
+)

@@ -1,0 +1,6 @@
+"""Objects of a key: what attributes they have and which rules keep them."""
+
+from .object import Object
+from .templates import Origin, Template, amended, build
+
+__all__ = ["Object", "Origin", "Template", "amended", "build"]

@@ -1,0 +1,84 @@
+"""How the value of an attribute looks: its kind, and the check of a value against it."""
+
+import struct
+from collections.abc import Callable
+from enum import Enum
+
+from ukey_emulator.chip.refusal import Refusal
+from ukey_emulator.terms import CKR
+
+ULONG = struct.Struct("<Q")
+TRUE = b"\x01"
+FALSE = b"\x00"
+UNAVAILABLE = 0xFFFFFFFFFFFFFFFF
+DATE_LENGTH = 8
+
+
+class Kind(Enum):
+    """The kinds of attribute value in the standard's tables (PKCS#11 3.2 §4.1)."""
+
+    BOOL = "CK_BBOOL"
+    NUMBER = "CK_ULONG"
+    BYTES = "byte array"
+    BIG_INTEGER = "big integer"
+    TEXT = "RFC 2279 string"
+    DATE = "CK_DATE"
+    NUMBERS = "array of CK_ULONG"
+    TEMPLATE = "array of CK_ATTRIBUTE"
+
+
+def number(value: int) -> bytes:
+    """Give a CK_ULONG as the eight bytes that an attribute holds."""
+    return ULONG.pack(value)
+
+
+def as_number(value: bytes) -> int:
+    """Read a CK_ULONG attribute; CKR_ATTRIBUTE_VALUE_INVALID if it is none."""
+    if len(value) != ULONG.size:
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, "a CK_ULONG has 8 bytes")
+    return int(ULONG.unpack(value)[0])
+
+
+def as_integer(value: bytes) -> int:
+    """Read a big integer, most significant byte first."""
+    return int.from_bytes(value, "big")
+
+
+def integer(value: int) -> bytes:
+    """Give a big integer in as few bytes as hold it."""
+    return value.to_bytes((value.bit_length() + 7) // 8 or 1, "big")
+
+
+def boolean(value: object) -> bytes:
+    """Give a CK_BBOOL attribute."""
+    return TRUE if value else FALSE
+
+
+def _is_date(value: bytes) -> bool:
+    return not value or (len(value) == DATE_LENGTH and value.isdigit())
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+_FITS: dict[Kind, Callable[[bytes], bool]] = {
+    Kind.BOOL: lambda value: value in (TRUE, FALSE),
+    Kind.NUMBER: lambda value: len(value) == ULONG.size,
+    Kind.BYTES: lambda _: True,
+    Kind.BIG_INTEGER: lambda _: True,
+    Kind.TEXT: _is_text,
+    Kind.DATE: _is_date,
+    Kind.NUMBERS: lambda value: len(value) % ULONG.size == 0,
+    Kind.TEMPLATE: lambda _: True,
+}
+
+
+def check(kind: Kind, value: bytes) -> None:
+    """Refuse a value that is not of its kind with CKR_ATTRIBUTE_VALUE_INVALID."""
+    if not _FITS[kind](value):
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, f"not a {kind.value}")

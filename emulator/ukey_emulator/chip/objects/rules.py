@@ -1,0 +1,215 @@
+"""The standard's attribute tables, with their footnotes as flags (PKCS#11 3.2 §4, §6)."""
+
+from dataclasses import dataclass
+from enum import IntFlag
+
+from ukey_emulator.terms import CKA, CKC, CKK, CKO
+
+from .kinds import FALSE, TRUE, Kind, number
+
+
+class Note(IntFlag):
+    """The footnotes of the attribute tables (PKCS#11 3.2 §4.1, table 13), by their numbers."""
+
+    NONE = 0
+    MUST_CREATE = 1 << 1
+    NOT_CREATE = 1 << 2
+    MUST_GENERATE = 1 << 3
+    NOT_GENERATE = 1 << 4
+    MUST_UNWRAP = 1 << 5
+    NOT_UNWRAP = 1 << 6
+    SECRET = 1 << 7
+    MODIFIABLE = 1 << 8
+    SO_SETS_TRUE = 1 << 10
+    STAYS_TRUE = 1 << 11
+    STAYS_FALSE = 1 << 12
+
+
+_READ_ONLY = Note.NOT_CREATE | Note.NOT_GENERATE | Note.NOT_UNWRAP
+_PUBLIC_PART = Note.MUST_CREATE | Note.NOT_GENERATE
+_PRIVATE_PART = Note.MUST_CREATE | Note.NOT_GENERATE | Note.NOT_UNWRAP
+_SECRET_PART = _PRIVATE_PART | Note.SECRET
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of a table: the kind of the value, its footnotes, and its default if it has one."""
+
+    kind: Kind
+    notes: Note = Note.NONE
+    default: bytes | None = None
+
+
+Table = dict[int, Rule]
+
+_FLAG_OFF = Rule(Kind.BOOL, Note.MODIFIABLE, FALSE)
+_FLAG_ON = Rule(Kind.BOOL, Note.MODIFIABLE, TRUE)
+
+_OBJECT: Table = {
+    CKA.CLASS: Rule(Kind.NUMBER, Note.MUST_CREATE),
+    CKA.UNIQUE_ID: Rule(Kind.TEXT, _READ_ONLY),
+}
+
+_STORAGE: Table = {
+    **_OBJECT,
+    CKA.TOKEN: Rule(Kind.BOOL, default=FALSE),
+    CKA.PRIVATE: Rule(Kind.BOOL, default=FALSE),
+    CKA.MODIFIABLE: Rule(Kind.BOOL, default=TRUE),
+    CKA.LABEL: Rule(Kind.TEXT, Note.MODIFIABLE, b""),
+    CKA.COPYABLE: Rule(Kind.BOOL, Note.MODIFIABLE | Note.STAYS_FALSE, TRUE),
+    CKA.DESTROYABLE: Rule(Kind.BOOL, default=TRUE),
+}
+
+_DATA: Table = {
+    **_STORAGE,
+    CKA.APPLICATION: Rule(Kind.TEXT, Note.MODIFIABLE, b""),
+    CKA.OBJECT_ID: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+    CKA.VALUE: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+}
+
+_X509: Table = {
+    **_STORAGE,
+    CKA.CERTIFICATE_TYPE: Rule(Kind.NUMBER, Note.MUST_CREATE),
+    CKA.TRUSTED: Rule(Kind.BOOL, Note.MODIFIABLE | Note.SO_SETS_TRUE, FALSE),
+    CKA.CERTIFICATE_CATEGORY: Rule(Kind.NUMBER, default=number(0)),
+    CKA.CHECK_VALUE: Rule(Kind.BYTES),
+    CKA.START_DATE: Rule(Kind.DATE, default=b""),
+    CKA.END_DATE: Rule(Kind.DATE, default=b""),
+    CKA.PUBLIC_KEY_INFO: Rule(Kind.BYTES),
+    CKA.SUBJECT: Rule(Kind.BYTES, Note.MUST_CREATE),
+    CKA.ID: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+    CKA.ISSUER: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+    CKA.SERIAL_NUMBER: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+    CKA.VALUE: Rule(Kind.BYTES),
+    CKA.URL: Rule(Kind.TEXT, default=b""),
+    CKA.HASH_OF_SUBJECT_PUBLIC_KEY: Rule(Kind.BYTES, default=b""),
+    CKA.HASH_OF_ISSUER_PUBLIC_KEY: Rule(Kind.BYTES, default=b""),
+    CKA.JAVA_MIDP_SECURITY_DOMAIN: Rule(Kind.NUMBER, default=number(0)),
+    CKA.NAME_HASH_ALGORITHM: Rule(Kind.NUMBER),
+}
+
+_KEY: Table = {
+    **_STORAGE,
+    CKA.KEY_TYPE: Rule(Kind.NUMBER, Note.MUST_CREATE | Note.MUST_UNWRAP),
+    CKA.ID: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+    CKA.START_DATE: Rule(Kind.DATE, Note.MODIFIABLE, b""),
+    CKA.END_DATE: Rule(Kind.DATE, Note.MODIFIABLE, b""),
+    CKA.DERIVE: _FLAG_OFF,
+    CKA.LOCAL: Rule(Kind.BOOL, _READ_ONLY, FALSE),
+    CKA.KEY_GEN_MECHANISM: Rule(Kind.NUMBER, _READ_ONLY),
+    CKA.ALLOWED_MECHANISMS: Rule(Kind.NUMBERS, default=b""),
+}
+
+_PUBLIC_KEY: Table = {
+    **_KEY,
+    CKA.SUBJECT: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+    CKA.ENCRYPT: _FLAG_OFF,
+    CKA.VERIFY: _FLAG_ON,
+    CKA.VERIFY_RECOVER: _FLAG_OFF,
+    CKA.WRAP: _FLAG_OFF,
+    CKA.TRUSTED: Rule(Kind.BOOL, Note.MODIFIABLE | Note.SO_SETS_TRUE, FALSE),
+    CKA.WRAP_TEMPLATE: Rule(Kind.TEMPLATE, default=b""),
+    CKA.PUBLIC_KEY_INFO: Rule(Kind.BYTES),
+}
+
+# What a private key and a secret key have alike.
+_GUARDED: Table = {
+    CKA.PRIVATE: Rule(Kind.BOOL, default=TRUE),
+    CKA.SENSITIVE: Rule(Kind.BOOL, Note.MODIFIABLE | Note.STAYS_TRUE, TRUE),
+    CKA.EXTRACTABLE: Rule(Kind.BOOL, Note.MODIFIABLE | Note.STAYS_FALSE, FALSE),
+    CKA.ALWAYS_SENSITIVE: Rule(Kind.BOOL, _READ_ONLY, FALSE),
+    CKA.NEVER_EXTRACTABLE: Rule(Kind.BOOL, _READ_ONLY, FALSE),
+    CKA.WRAP_WITH_TRUSTED: Rule(Kind.BOOL, Note.MODIFIABLE | Note.STAYS_TRUE, FALSE),
+    CKA.UNWRAP_TEMPLATE: Rule(Kind.TEMPLATE, default=b""),
+    CKA.DERIVE_TEMPLATE: Rule(Kind.TEMPLATE, default=b""),
+}
+
+_PRIVATE_KEY: Table = {
+    **_KEY,
+    **_GUARDED,
+    CKA.SUBJECT: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+    CKA.DECRYPT: _FLAG_OFF,
+    CKA.SIGN: _FLAG_ON,
+    CKA.SIGN_RECOVER: _FLAG_OFF,
+    CKA.UNWRAP: _FLAG_OFF,
+    CKA.ALWAYS_AUTHENTICATE: Rule(Kind.BOOL, default=FALSE),
+    CKA.PUBLIC_KEY_INFO: Rule(Kind.BYTES),
+}
+
+_SECRET_KEY: Table = {
+    **_KEY,
+    **_GUARDED,
+    CKA.ENCRYPT: _FLAG_OFF,
+    CKA.DECRYPT: _FLAG_OFF,
+    CKA.SIGN: _FLAG_ON,
+    CKA.VERIFY: _FLAG_ON,
+    CKA.WRAP: _FLAG_OFF,
+    CKA.UNWRAP: _FLAG_OFF,
+    CKA.TRUSTED: Rule(Kind.BOOL, Note.MODIFIABLE | Note.SO_SETS_TRUE, FALSE),
+    CKA.CHECK_VALUE: Rule(Kind.BYTES),
+    CKA.WRAP_TEMPLATE: Rule(Kind.TEMPLATE, default=b""),
+    CKA.VALUE: Rule(Kind.BYTES, _SECRET_PART),
+    CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE | Note.MUST_GENERATE),
+}
+
+_RSA_PUBLIC: Table = {
+    **_PUBLIC_KEY,
+    CKA.ENCRYPT: _FLAG_ON,
+    CKA.WRAP: _FLAG_ON,
+    CKA.MODULUS: Rule(Kind.BIG_INTEGER, _PUBLIC_PART),
+    CKA.MODULUS_BITS: Rule(Kind.NUMBER, Note.NOT_CREATE | Note.MUST_GENERATE),
+    CKA.PUBLIC_EXPONENT: Rule(Kind.BIG_INTEGER, Note.MUST_CREATE),
+}
+
+_CRT_PART = Rule(Kind.BIG_INTEGER, Note.NOT_GENERATE | Note.NOT_UNWRAP | Note.SECRET)
+
+_RSA_PRIVATE: Table = {
+    **_PRIVATE_KEY,
+    CKA.DECRYPT: _FLAG_ON,
+    CKA.UNWRAP: _FLAG_ON,
+    CKA.MODULUS: Rule(Kind.BIG_INTEGER, _PRIVATE_PART),
+    CKA.PUBLIC_EXPONENT: Rule(Kind.BIG_INTEGER, Note.NOT_GENERATE | Note.NOT_UNWRAP),
+    CKA.PRIVATE_EXPONENT: Rule(Kind.BIG_INTEGER, _SECRET_PART),
+    CKA.PRIME_1: _CRT_PART,
+    CKA.PRIME_2: _CRT_PART,
+    CKA.EXPONENT_1: _CRT_PART,
+    CKA.EXPONENT_2: _CRT_PART,
+    CKA.COEFFICIENT: _CRT_PART,
+}
+
+_EC_PUBLIC: Table = {
+    **_PUBLIC_KEY,
+    CKA.EC_PARAMS: Rule(Kind.BYTES, Note.MUST_CREATE | Note.MUST_GENERATE),
+    CKA.EC_POINT: Rule(Kind.BYTES, _PUBLIC_PART),
+}
+
+_EC_PRIVATE: Table = {
+    **_PRIVATE_KEY,
+    CKA.EC_PARAMS: Rule(Kind.BYTES, _PRIVATE_PART),
+    CKA.VALUE: Rule(Kind.BIG_INTEGER, _SECRET_PART),
+}
+
+_CIPHER_KEY: Table = {
+    **_SECRET_KEY,
+    CKA.ENCRYPT: _FLAG_ON,
+    CKA.DECRYPT: _FLAG_ON,
+    CKA.WRAP: _FLAG_ON,
+    CKA.UNWRAP: _FLAG_ON,
+}
+
+# Found only by who asks for their class, never created by a program (PKCS#11 3.2 §4.3, §4.13).
+HW_FEATURE: Table = {**_OBJECT, CKA.HW_FEATURE_TYPE: Rule(Kind.NUMBER)}
+
+# Class and certificate type or key type (0 where a class has none) → the table of such an object.
+TABLES: dict[tuple[int, int], Table] = {
+    (CKO.DATA, 0): _DATA,
+    (CKO.CERTIFICATE, CKC.X_509): _X509,
+    (CKO.PUBLIC_KEY, CKK.RSA): _RSA_PUBLIC,
+    (CKO.PRIVATE_KEY, CKK.RSA): _RSA_PRIVATE,
+    (CKO.PUBLIC_KEY, CKK.EC): _EC_PUBLIC,
+    (CKO.PRIVATE_KEY, CKK.EC): _EC_PRIVATE,
+    (CKO.SECRET_KEY, CKK.AES): _CIPHER_KEY,
+    (CKO.SECRET_KEY, CKK.GENERIC_SECRET): _SECRET_KEY,
+}
+
+KNOWN = frozenset(int(attribute) for attribute in CKA)

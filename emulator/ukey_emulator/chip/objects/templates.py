@@ -1,0 +1,137 @@
+"""Templates applied whole or not at all: objects made, copied and changed by the tables."""
+
+from collections.abc import Iterable
+from enum import Enum
+
+from ukey_emulator.chip.refusal import Refusal
+from ukey_emulator.terms import CKA, CKR
+
+from .kinds import FALSE, TRUE, UNAVAILABLE, boolean, check, number
+from .object import Object, table_of, unique_id
+from .rules import KNOWN, Note, Table
+
+Template = Iterable[tuple[int, bytes | None]]
+
+
+class Origin(Enum):
+    """How an object comes to be: which footnote demands an attribute, and which forbids it."""
+
+    CREATED = (Note.MUST_CREATE, Note.NOT_CREATE)
+    GENERATED = (Note.MUST_GENERATE, Note.NOT_GENERATE)
+    UNWRAPPED = (Note.MUST_UNWRAP, Note.NOT_UNWRAP)
+
+
+def collect(template: Template) -> dict[int, bytes]:
+    """Read a template into a mapping.
+
+    CKR_ATTRIBUTE_VALUE_INVALID for an attribute without a value, CKR_ATTRIBUTE_TYPE_INVALID for a
+    number that the standard does not have, CKR_TEMPLATE_INCONSISTENT for one attribute with two
+    values (PKCS#11 3.2 §4.1.1).
+    """
+    found: dict[int, bytes] = {}
+    for attribute, value in template:
+        if attribute not in KNOWN:
+            raise Refusal(CKR.ATTRIBUTE_TYPE_INVALID, f"attribute {attribute:#x}")
+        if value is None:
+            raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, f"CKA_{CKA(attribute).name} has no value")
+        if found.setdefault(attribute, value) != value:
+            raise Refusal(CKR.TEMPLATE_INCONSISTENT, f"CKA_{CKA(attribute).name} stands twice")
+    return found
+
+
+def build(
+    template: Template,
+    origin: Origin,
+    given: dict[int, bytes] | None = None,
+    *,
+    mechanism: int = UNAVAILABLE,
+    as_so: bool = False,
+) -> Object:
+    """Make an object from a template.
+
+    `given` is what the mechanism contributes (class, key type, the material itself); a template
+    that contradicts it is CKR_TEMPLATE_INCONSISTENT. `mechanism` made the key, `as_so` says
+    that the SO is logged in and so may set CKA_TRUSTED. The object is not stored yet.
+    """
+    given = given or {}
+    wanted = collect(template)
+    demanded, forbidden = origin.value
+    table = table_of({**wanted, **given})
+    for attribute, value in wanted.items():
+        _admit(table, attribute, value, forbidden, as_so=as_so)
+        if given.get(attribute, value) != value:
+            raise Refusal(
+                CKR.TEMPLATE_INCONSISTENT, f"CKA_{CKA(attribute).name} contradicts the mechanism"
+            )
+    attributes = {**wanted, **given}
+    for attribute, rule in table.items():
+        if attribute in attributes:
+            continue
+        if rule.notes & demanded:
+            raise Refusal(CKR.TEMPLATE_INCOMPLETE, f"CKA_{CKA(attribute).name} is missing")
+        if rule.default is not None:
+            attributes[attribute] = rule.default
+    attributes[CKA.UNIQUE_ID] = unique_id()
+    _set_history(attributes, table, origin, mechanism)
+    if attributes.get(CKA.ALWAYS_AUTHENTICATE) == TRUE and attributes[CKA.PRIVATE] != TRUE:
+        raise Refusal(CKR.TEMPLATE_INCONSISTENT, "CKA_ALWAYS_AUTHENTICATE needs CKA_PRIVATE")
+    return Object(attributes, table)
+
+
+def amended(
+    obj: Object, template: Template, *, copying: bool = False, as_so: bool = False
+) -> dict[int, bytes]:
+    """Give the attributes that an object has after a change (PKCS#11 3.2 §5.7.2, §5.7.6).
+
+    With `copying` the object is a fresh copy, whose CKA_TOKEN, CKA_PRIVATE, CKA_MODIFIABLE and
+    CKA_DESTROYABLE may be chosen anew. CKR_ATTRIBUTE_READ_ONLY for what may not be changed so.
+    """
+    wanted = collect(template)
+    table = obj.table
+    fresh = (CKA.TOKEN, CKA.PRIVATE, CKA.MODIFIABLE, CKA.DESTROYABLE) if copying else ()
+    for attribute, value in wanted.items():
+        _admit(table, attribute, value, Note.NONE, as_so=as_so)
+        rule = table[attribute]
+        old = obj.attributes.get(attribute)
+        if old == value:
+            continue
+        locked = (rule.notes & Note.STAYS_TRUE and old == TRUE) or (
+            rule.notes & Note.STAYS_FALSE and old == FALSE
+        )
+        if locked or not (rule.notes & Note.MODIFIABLE or attribute in fresh):
+            raise Refusal(CKR.ATTRIBUTE_READ_ONLY, f"CKA_{CKA(attribute).name} cannot become this")
+    changed = {**obj.attributes, **wanted}
+    if changed.get(CKA.ALWAYS_AUTHENTICATE) == TRUE and changed[CKA.PRIVATE] != TRUE:
+        raise Refusal(CKR.TEMPLATE_INCONSISTENT, "CKA_ALWAYS_AUTHENTICATE needs CKA_PRIVATE")
+    if CKA.ALWAYS_SENSITIVE in changed and changed[CKA.SENSITIVE] != TRUE:
+        changed[CKA.ALWAYS_SENSITIVE] = FALSE
+    if CKA.NEVER_EXTRACTABLE in changed and changed[CKA.EXTRACTABLE] == TRUE:
+        changed[CKA.NEVER_EXTRACTABLE] = FALSE
+    return changed
+
+
+def _admit(table: Table, attribute: int, value: bytes, forbidden: Note, *, as_so: bool) -> None:
+    rule = table.get(attribute)
+    name = CKA(attribute).name
+    if rule is None:
+        raise Refusal(CKR.TEMPLATE_INCONSISTENT, f"an object of this kind has no CKA_{name}")
+    if rule.notes & forbidden:
+        raise Refusal(CKR.ATTRIBUTE_READ_ONLY, f"CKA_{name} is set by the key alone")
+    check(rule.kind, value)
+    if rule.notes & Note.SO_SETS_TRUE and value == TRUE and not as_so:
+        raise Refusal(CKR.ATTRIBUTE_READ_ONLY, f"only the SO sets CKA_{name}")
+
+
+def _set_history(
+    attributes: dict[int, bytes], table: Table, origin: Origin, mechanism: int
+) -> None:
+    """Set what tells where a key comes from (PKCS#11 3.2 §4.7, §4.9, §4.10)."""
+    born_here = origin is Origin.GENERATED
+    if CKA.LOCAL in table:
+        attributes[CKA.LOCAL] = boolean(born_here)
+        attributes[CKA.KEY_GEN_MECHANISM] = number(mechanism if born_here else UNAVAILABLE)
+    if CKA.ALWAYS_SENSITIVE in table:
+        attributes[CKA.ALWAYS_SENSITIVE] = boolean(born_here and attributes[CKA.SENSITIVE] == TRUE)
+        attributes[CKA.NEVER_EXTRACTABLE] = boolean(
+            born_here and attributes[CKA.EXTRACTABLE] == FALSE
+        )

@@ -1,0 +1,78 @@
+"""PINs: what guards the master key, and how many tries are left."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from cryptography.hazmat.primitives.keywrap import (
+    InvalidUnwrap,
+    aes_key_unwrap,
+    aes_key_wrap,
+)
+
+from ukey_emulator.terms import CKU
+
+MASTER_LENGTH = 32
+# About two milliseconds: keys are made and opened by the thousand, and this is a test tool.
+ROUNDS = 10_000
+_SALT_LENGTH = 16
+
+
+class Role(IntEnum):
+    """Who logs in (PKCS#11 3.2 §3.3); the numbers are the standard's."""
+
+    SO = CKU.SO
+    USER = CKU.USER
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A PIN turned into a wrapping key: `salt` and the derived `key`."""
+
+    salt: bytes
+    key: bytes
+
+    @classmethod
+    def of(cls, pin: bytes, salt: bytes | None = None) -> "Lock":
+        """Derive the wrapping key of a PIN, with a fresh salt if none is given."""
+        salt = secrets.token_bytes(_SALT_LENGTH) if salt is None else salt
+        return cls(salt, hashlib.pbkdf2_hmac("sha256", pin, salt, ROUNDS))
+
+
+@dataclass(frozen=True, slots=True)
+class PinRecord:
+    """A PIN as the key keeps it: the master key wrapped under it, and the try counter.
+
+    The PIN itself is nowhere: a PIN is right when it unwraps the master key.
+    """
+
+    salt: bytes
+    wrapped: bytes
+    tries_left: int
+    tries: int
+
+    @classmethod
+    def seal(cls, lock: Lock, master: bytes, tries: int) -> "PinRecord":
+        """Put the master key behind a PIN, with all its tries."""
+        return cls(lock.salt, aes_key_wrap(lock.key, master), tries, tries)
+
+    @property
+    def locked(self) -> bool:
+        """Whether no try is left."""
+        return self.tries_left == 0
+
+    def spent(self) -> "PinRecord":
+        """Give the record with one try less."""
+        return replace(self, tries_left=self.tries_left - 1)
+
+    def refreshed(self) -> "PinRecord":
+        """Give the record with all its tries."""
+        return replace(self, tries_left=self.tries)
+
+    def open(self, pin: bytes) -> bytes | None:
+        """Give the master key if the PIN is right, else None."""
+        try:
+            return aes_key_unwrap(Lock.of(pin, self.salt).key, self.wrapped)
+        except InvalidUnwrap:
+            return None

@@ -1,0 +1,125 @@
+"""The file of one key."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ukey_emulator.chip.pins import PinRecord, Role
+from ukey_emulator.chip.refusal import Refusal
+from ukey_emulator.terms import CKR
+
+_SCHEMA = """
+CREATE TABLE fact (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE pin (
+  role INTEGER PRIMARY KEY, salt BLOB NOT NULL, wrapped BLOB NOT NULL,
+  tries_left INTEGER NOT NULL, tries INTEGER NOT NULL);
+CREATE TABLE object (row INTEGER PRIMARY KEY, private INTEGER NOT NULL, blob BLOB NOT NULL);
+"""
+_APPLICATION = 0x554B4559  # "UKEY", which tells our files from others
+_VERSION = 1
+
+
+class Store:
+    """The state of one key in one SQLite file.
+
+    A change is made inside `change()` and is in the file whole or not at all, whenever the
+    process is killed. Faults of the file are refused with CKR_DEVICE_MEMORY when the disk is
+    full and CKR_DEVICE_ERROR otherwise.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        with _faults(path):
+            self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            # One rack alone has the file open, so that no shared memory is needed beside it.
+            self._file.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._file.execute("PRAGMA journal_mode=WAL")
+            self._file.execute("PRAGMA synchronous=NORMAL")
+            kind = self._file.execute("PRAGMA application_id").fetchone()[0]
+            if kind != _APPLICATION:
+                self._create(kind)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._file.close()
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Make one change: all that is written inside, or nothing of it."""
+        with self._lock, _faults(self.path):
+            self._file.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._file.execute("ROLLBACK")
+                raise
+            self._file.execute("COMMIT")
+
+    def facts(self) -> dict[str, bytes]:
+        """Give what is kept by name, such as label and serial."""
+        with self._lock, _faults(self.path):
+            return dict(self._file.execute("SELECT name, value FROM fact"))
+
+    def put_fact(self, name: str, value: bytes) -> None:
+        """Keep a value by name; inside `change()`."""
+        self._file.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+
+    def pins(self) -> dict[Role, PinRecord]:
+        """Give the PINs that are set."""
+        with self._lock, _faults(self.path):
+            rows = self._file.execute("SELECT role, salt, wrapped, tries_left, tries FROM pin")
+            return {Role(role): PinRecord(*record) for role, *record in rows}
+
+    def put_pin(self, role: Role, record: PinRecord) -> None:
+        """Keep a PIN; inside `change()`."""
+        self._file.execute(
+            "INSERT OR REPLACE INTO pin VALUES (?, ?, ?, ?, ?)",
+            (role, record.salt, record.wrapped, record.tries_left, record.tries),
+        )
+
+    def objects(self, *, private: bool) -> list[tuple[int, bytes]]:
+        """Give rows and blobs of all objects, private ones or public ones."""
+        with self._lock, _faults(self.path):
+            return self._file.execute(
+                "SELECT row, blob FROM object WHERE private = ? ORDER BY row", (private,)
+            ).fetchall()
+
+    def next_row(self) -> int:
+        """Give the number of the next new row; inside `change()`."""
+        return int(self._file.execute("SELECT ifnull(max(row), 0) + 1 FROM object").fetchone()[0])
+
+    def put_object(self, row: int, blob: bytes, *, private: bool) -> None:
+        """Keep an object; inside `change()`."""
+        self._file.execute("INSERT OR REPLACE INTO object VALUES (?, ?, ?)", (row, private, blob))
+
+    def drop_object(self, row: int) -> None:
+        """Forget an object; inside `change()`."""
+        self._file.execute("DELETE FROM object WHERE row = ?", (row,))
+
+    def wipe(self) -> None:
+        """Forget all objects and the user's PIN; inside `change()`."""
+        self._file.execute("DELETE FROM object")
+        self._file.execute("DELETE FROM pin WHERE role = ?", (Role.USER,))
+
+    def _create(self, kind: int) -> None:
+        if kind or self._file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise Refusal(CKR.DEVICE_ERROR, f"{self.path} is not the file of a key")
+        with self.change():
+            for statement in _SCHEMA.strip().split(";\n"):
+                self._file.execute(statement.rstrip(";"))
+            self._file.execute(f"PRAGMA application_id={_APPLICATION}")
+            self._file.execute(f"PRAGMA user_version={_VERSION}")
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        code = CKR.DEVICE_MEMORY if full else CKR.DEVICE_ERROR
+        raise Refusal(code, f"{path}: {error}") from error

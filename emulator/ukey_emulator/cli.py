@@ -1,0 +1,185 @@
+"""The emulator's commands of `ukey`: run, module, rack, key and trace."""
+
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from .home import default_home
+from .remote import KeyInfo, Remote, RemoteError
+
+_home_option = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The rack's folder.  [default: $UKEY_HOME, else the XDG state folder]",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.command()
+def module() -> None:
+    """Print the path of the PKCS#11 module."""
+    from ukey_emulator import module_path  # noqa: PLC0415 - looked for only when asked
+
+    click.echo(module_path())
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option(
+    "--keys", default=1, show_default=True, type=click.IntRange(0, 1000), help="How many."
+)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(keys: int, command: tuple[str, ...]) -> None:
+    """Run COMMAND with a private rack of fresh keys around it.
+
+    COMMAND finds UKEY_HOME, PKCS11_MODULE, UKEY_PIN, UKEY_SO_PIN and UKEY_LABEL in its
+    environment; its exit code is ours. Write -- before it.
+    """
+    from .rack.home import RackError  # noqa: PLC0415 - the rack is loaded only to run one
+    from .run import run_with_keys  # noqa: PLC0415
+
+    try:
+        code = run_with_keys(command, keys)
+    except (RackError, FileNotFoundError) as error:
+        raise click.ClickException(str(error)) from error
+    sys.exit(code)
+
+
+@click.command()
+@_home_option
+def rack(home: Path | None) -> None:
+    """Run a rack in the foreground, until Ctrl-C."""
+    from .rack.home import RackError  # noqa: PLC0415 - the rack is loaded only to run one
+    from .rack.rack import Rack  # noqa: PLC0415
+
+    logging.basicConfig(format="%(levelname)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with Rack(home or default_home()) as running:
+            click.echo(
+                f"rack at {running.path} with {len(running.keys.list())} keys; Ctrl-C ends it"
+            )
+            click.echo(f"export UKEY_HOME={running.path}")
+            stop.wait()
+    except RackError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.group()
+def key() -> None:
+    """Make, list, plug, unplug and remove keys of the running rack."""
+
+
+@key.command("new")
+@_home_option
+@_json_option
+@click.option("--name", help="What the rack calls it.  [default: key-N]")
+@click.option("--label", help="Its token label.  [default: ukey-XXXXXXXX]")
+@click.option("--tries", default=10, show_default=True, help="Tries of each PIN.")
+@click.option("--blank", is_flag=True, help="Leave its token uninitialised, without PINs.")
+def new_key(
+    home: Path | None,
+    name: str | None,
+    label: str | None,
+    tries: int,
+    *,
+    blank: bool,
+    as_json: bool,
+) -> None:
+    """Make a fresh key and plug it in; user PIN 123456, SO PIN 12345678."""
+    with _remote(home) as remote:
+        made = remote.new_key(name=name, label=label, tries=tries, initialized=not blank)
+        _show([made], as_json=as_json)
+
+
+@key.command("list")
+@_home_option
+@_json_option
+def list_keys(home: Path | None, *, as_json: bool) -> None:
+    """List the keys, plugged in or not."""
+    with _remote(home) as remote:
+        _show(remote.keys(), as_json=as_json)
+
+
+@key.command("plug")
+@_home_option
+@_json_option
+@click.argument("name")
+def plug_key(home: Path | None, name: str, *, as_json: bool) -> None:
+    """Plug the key NAME in."""
+    with _remote(home) as remote:
+        _show([remote.plug(name)], as_json=as_json)
+
+
+@key.command("unplug")
+@_home_option
+@_json_option
+@click.argument("name")
+def unplug_key(home: Path | None, name: str, *, as_json: bool) -> None:
+    """Pull the key NAME out."""
+    with _remote(home) as remote:
+        _show([remote.unplug(name)], as_json=as_json)
+
+
+@key.command("remove")
+@_home_option
+@click.argument("name")
+def remove_key(home: Path | None, name: str) -> None:
+    """Delete the key NAME for good, with all that is on it."""
+    with _remote(home) as remote:
+        remote.remove(name)
+
+
+@click.command()
+@_home_option
+@_json_option
+@click.option("--follow", is_flag=True, help="Go on showing calls as they come, until Ctrl-C.")
+def trace(home: Path | None, *, follow: bool, as_json: bool) -> None:
+    """Show the calls that reached the keys; PINs and data are left out."""
+    with _remote(home) as remote:
+        last = 0
+        while True:
+            for call in remote.trace(last):
+                last = call["n"]
+                click.echo(json.dumps(call, ensure_ascii=False) if as_json else _line(call))
+            if not follow:
+                return
+            time.sleep(0.2)
+
+
+def _line(call: dict[str, object]) -> str:
+    arguments = call["arguments"]
+    assert isinstance(arguments, dict)  # noqa: S101 - for the type checker
+    told = ", ".join(f"{name}={value}" for name, value in arguments.items())
+    return (
+        f"{call['n']:>6} {call['program']}[{call['pid']}] "
+        f"{call['function']}({told}) = {call['rv']} in {call['us']} µs"
+    )
+
+
+def _show(keys: list[KeyInfo], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([asdict(info) for info in keys], ensure_ascii=False))
+        return
+    for info in keys:
+        state = "plugged in" if info.plugged else "pulled out"
+        click.echo(f"{info.name}  slot {info.slot}  {info.serial}  {info.label}  {state}")
+
+
+@contextmanager
+def _remote(home: Path | None) -> Iterator[Remote]:
+    try:
+        with Remote(home or default_home()) as remote:
+            yield remote
+    except RemoteError as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,114 @@
+"""Encryption and decryption (PKCS#11 3.2 §5.8, §5.10)."""
+
+from typing import cast
+
+from ukey_emulator.chip import Refusal
+from ukey_emulator.chip.mechanisms import Ciphering
+from ukey_emulator.terms import CKA, CKF, CKR
+
+from . import wire
+from .application import Application, Session
+from .operations import Operation, begin, cancel, deliver, require_none, step
+from .use import find, key_for, operation_with, parameter_of
+from .wire import Out
+
+Output = bytes | int | None
+
+
+def C_EncryptInit(
+    app: Application, session: Session, mechanism: wire.Mechanism | None, key: int
+) -> None:
+    """Begin an encryption (PKCS#11 3.2 §5.8.1)."""
+    if mechanism is None:
+        cancel(session, "encrypt")
+        return
+    require_none(session, "encrypt")
+    found = find(mechanism, CKF.ENCRYPT)
+    obj, material = key_for(app, session, found, key, CKA.ENCRYPT)
+    context = found.encrypt(material, parameter_of(mechanism))
+    begin(session, "encrypt", operation_with(context, obj))
+
+
+def C_Encrypt(app: Application, session: Session, data: bytes | None, out: Out) -> Output:
+    """Encrypt in one part (PKCS#11 3.2 §5.8.2)."""
+    return _whole(session, "encrypt", data, out)
+
+
+def C_EncryptUpdate(app: Application, session: Session, data: bytes | None, out: Out) -> Output:
+    """Encrypt a part (PKCS#11 3.2 §5.8.3)."""
+    return _part(session, "encrypt", data, out)
+
+
+def C_EncryptFinal(app: Application, session: Session, out: Out) -> Output:
+    """End an encryption (PKCS#11 3.2 §5.8.4)."""
+    return _final(session, "encrypt", out)
+
+
+def C_DecryptInit(
+    app: Application, session: Session, mechanism: wire.Mechanism | None, key: int
+) -> None:
+    """Begin a decryption (PKCS#11 3.2 §5.10.1)."""
+    if mechanism is None:
+        cancel(session, "decrypt")
+        return
+    require_none(session, "decrypt")
+    found = find(mechanism, CKF.DECRYPT)
+    obj, material = key_for(app, session, found, key, CKA.DECRYPT)
+    context = found.decrypt(material, parameter_of(mechanism))
+    begin(session, "decrypt", operation_with(context, obj))
+
+
+def C_Decrypt(app: Application, session: Session, data: bytes | None, out: Out) -> Output:
+    """Decrypt in one part (PKCS#11 3.2 §5.10.2)."""
+    return _whole(session, "decrypt", data, out)
+
+
+def C_DecryptUpdate(app: Application, session: Session, data: bytes | None, out: Out) -> Output:
+    """Decrypt a part (PKCS#11 3.2 §5.10.3)."""
+    return _part(session, "decrypt", data, out)
+
+
+def C_DecryptFinal(app: Application, session: Session, out: Out) -> Output:
+    """End a decryption (PKCS#11 3.2 §5.10.4)."""
+    return _final(session, "decrypt", out)
+
+
+def _context(operation: Operation) -> Ciphering:
+    return cast("Ciphering", operation.context)
+
+
+def _whole(session: Session, name: str, data: bytes | None, out: Out) -> Output:
+    def work(operation: Operation) -> Output:
+        context = _context(operation)
+        given = _given(data)
+        return deliver(
+            out,
+            context.last(len(given)),
+            operation,
+            lambda: context.update(given) + context.finish(),
+        )
+
+    return step(session, name, work, part=False, ends=True)
+
+
+def _part(session: Session, name: str, data: bytes | None, out: Out) -> Output:
+    def work(operation: Operation) -> Output:
+        context = _context(operation)
+        given = _given(data)
+        return deliver(out, context.room(len(given)), operation, lambda: context.update(given))
+
+    return step(session, name, work, part=True, ends=False)
+
+
+def _final(session: Session, name: str, out: Out) -> Output:
+    def work(operation: Operation) -> Output:
+        context = _context(operation)
+        return deliver(out, context.last(), operation, context.finish)
+
+    return step(session, name, work, part=True, ends=True)
+
+
+def _given(data: bytes | None) -> bytes:
+    if data is None:
+        raise Refusal(CKR.ARGUMENTS_BAD, "the data pointer is NULL")
+    return data

@@ -1,0 +1,80 @@
+"""The face: calls come in by name, results or a return value go out."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ukey_emulator.chip import Refusal
+from ukey_emulator.slots import Slots
+from ukey_emulator.terms import CKR
+
+from . import digest, encrypt, keys, objects, random, sessions, sign, slots
+from .application import Application
+from .wire import FUNCTIONS
+
+_CHAPTERS = (slots, sessions, objects, encrypt, digest, sign, keys, random)
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    name: function
+    for chapter in _CHAPTERS
+    for name, function in vars(chapter).items()
+    if name.startswith("C_")
+}
+
+_OF_SESSIONS = frozenset(
+    function.name
+    for function in FUNCTIONS.values()
+    if function.arguments and function.arguments[0].kind == "SESSION"
+)
+
+# What follows each call: application, function, arguments, return value, seconds it took.
+Watcher = Callable[[Application, str, tuple[Any, ...], int, float], None]
+
+
+class Face:
+    """PKCS#11 as the rack serves it to applications."""
+
+    def __init__(self, slots: Slots, watcher: Watcher) -> None:
+        self._slots = slots
+        self._watcher = watcher
+
+    def attach(self, application_id: bytes, pid: int, name: str) -> Application:
+        """Begin an application: C_Initialize was called in a process."""
+        del application_id
+        return Application(self._slots, pid, name)
+
+    def detach(self, application: Application) -> None:
+        """End an application: C_Finalize was called, or the process is gone."""
+        application.end()
+
+    def call(
+        self, application: Application, name: str, arguments: tuple[Any, ...]
+    ) -> tuple[int, tuple[Any, ...]]:
+        """Carry out one function: give its return value and its outputs.
+
+        A function that the table names and no chapter has is CKR_FUNCTION_NOT_SUPPORTED.
+        """
+        begun = time.perf_counter()
+        code, results = _carry_out(application, name, arguments)
+        self._watcher(application, name, arguments, code, time.perf_counter() - begun)
+        return code, results
+
+
+def _carry_out(
+    application: Application, name: str, arguments: tuple[Any, ...]
+) -> tuple[int, tuple[Any, ...]]:
+    function = _FUNCTIONS.get(name)
+    if function is None:
+        return CKR.FUNCTION_NOT_SUPPORTED, ()
+    try:
+        if name in _OF_SESSIONS:
+            session = application.session(arguments[0])
+            # Two threads may share a session; each call of theirs is done whole.
+            with session.lock:
+                result = function(application, session, *arguments[1:])
+        else:
+            result = function(application, *arguments)
+    except Refusal as refusal:
+        return refusal.code, refusal.results
+    if result is None:
+        return CKR.OK, ()
+    return CKR.OK, result if isinstance(result, tuple) else (result,)

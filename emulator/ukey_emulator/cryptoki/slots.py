@@ -1,0 +1,179 @@
+"""Slot and token management (PKCS#11 3.2 §5.5)."""
+
+import struct
+
+from ukey_emulator.chip import Chip, Refusal, Role, mechanisms
+from ukey_emulator.chip.pins import PinRecord
+from ukey_emulator.terms import CKF, CKR
+
+from .application import Application, Session
+from .operations import require_pointer
+from .wire import Out
+
+_SLOT_INFO = struct.Struct("<64s32sQ4B4x")
+_TOKEN_INFO = struct.Struct("<32s32s16s16s11Q4B16s4x")
+_MECHANISM_INFO = struct.Struct("<3Q")
+_UNAVAILABLE = 0xFFFFFFFFFFFFFFFF
+_MANUFACTURER = "ukeylab"
+_HARDWARE_VERSION = (1, 0)
+_FIRMWARE_VERSION = (1, 0)
+# How long a blocking wait sleeps before it looks whether its application still lives.
+_WAIT_SECONDS = 60.0
+
+
+def listed(out: Out, numbers: list[int]) -> list[int] | int:
+    """Give a list of numbers by the convention for lists (PKCS#11 3.2 §5.2)."""
+    if not out.asked:
+        raise Refusal(CKR.ARGUMENTS_BAD, "the count pointer is NULL")
+    if out.capacity is None:
+        return len(numbers)
+    if out.capacity < len(numbers):
+        raise Refusal(CKR.BUFFER_TOO_SMALL, results=(len(numbers),))
+    return numbers
+
+
+def C_GetSlotList(app: Application, token_present: bool, out: Out) -> list[int] | int:
+    """List the slots, or those with a key in them (PKCS#11 3.2 §5.5.1)."""
+    slots = [slot for slot in app.slots if slot.chip is not None or not token_present]
+    return listed(out, [slot.number for slot in slots])
+
+
+def C_GetSlotInfo(app: Application, number: int, wanted: bool) -> bytes:
+    """Tell of a slot (PKCS#11 3.2 §5.5.2)."""
+    slot = app.slot(number)
+    require_pointer(wanted)
+    flags = CKF.REMOVABLE_DEVICE | CKF.HW_SLOT
+    if slot.chip is not None:
+        flags |= CKF.TOKEN_PRESENT
+    return _SLOT_INFO.pack(
+        padded(slot.name, 64),
+        padded(_MANUFACTURER, 32),
+        flags,
+        *_HARDWARE_VERSION,
+        *_FIRMWARE_VERSION,
+    )
+
+
+def C_GetTokenInfo(app: Application, number: int, wanted: bool) -> bytes:
+    """Tell of the token in a slot (PKCS#11 3.2 §5.5.3)."""
+    chip = app.chip(number)
+    require_pointer(wanted)
+    identity = chip.identity
+    sessions = app.sessions(chip)
+    return _TOKEN_INFO.pack(
+        padded(chip.label, 32),
+        padded(identity.manufacturer, 32),
+        padded(identity.model, 16),
+        padded(identity.serial, 16),
+        _token_flags(chip),
+        0,  # the number of sessions has no limit
+        len(sessions),
+        0,
+        sum(session.writable for session in sessions),
+        identity.max_pin_length,
+        identity.min_pin_length,
+        *[_UNAVAILABLE] * 4,
+        *identity.hardware_version,
+        *identity.firmware_version,
+        b" " * 16,
+    )
+
+
+def _token_flags(chip: Chip) -> int:
+    flags = CKF.RNG | CKF.LOGIN_REQUIRED
+    if chip.initialised:
+        flags |= CKF.TOKEN_INITIALIZED
+    user, so = chip.pin(Role.USER), chip.pin(Role.SO)
+    if user is not None:
+        flags |= CKF.USER_PIN_INITIALIZED
+        flags |= _pin_flags(
+            user, CKF.USER_PIN_COUNT_LOW, CKF.USER_PIN_FINAL_TRY, CKF.USER_PIN_LOCKED
+        )
+    if so is not None:
+        flags |= _pin_flags(so, CKF.SO_PIN_COUNT_LOW, CKF.SO_PIN_FINAL_TRY, CKF.SO_PIN_LOCKED)
+    return flags
+
+
+def _pin_flags(record: PinRecord, low: CKF, final: CKF, locked: CKF) -> int:
+    if record.locked:
+        return locked
+    flags = low if record.tries_left < record.tries else 0
+    return flags | (final if record.tries_left == 1 else 0)
+
+
+def C_WaitForSlotEvent(
+    app: Application,
+    flags: int,
+    wanted: bool,
+    reserved: bool,
+) -> int:
+    """Wait until a key is plugged in or pulled out (PKCS#11 3.2 §5.5.4)."""
+    require_pointer(wanted)
+    if reserved:
+        raise Refusal(CKR.ARGUMENTS_BAD, "pReserved is not NULL")
+    while not app.ended:
+        with app.lock:
+            for number, changes in app.slots.changes().items():
+                if app.seen_changes.get(number, 0) != changes:
+                    app.seen_changes[number] = changes
+                    return number
+        if flags & CKF.DONT_BLOCK:
+            raise Refusal(CKR.NO_EVENT)
+        app.slots.wait(_WAIT_SECONDS)
+    raise Refusal(CKR.CRYPTOKI_NOT_INITIALIZED, "C_Finalize was called meanwhile")
+
+
+def C_GetMechanismList(app: Application, number: int, out: Out) -> list[int] | int:
+    """List the mechanisms of a token (PKCS#11 3.2 §5.5.5)."""
+    app.chip(number)
+    return listed(out, [int(kind) for kind in mechanisms.MECHANISMS])
+
+
+def C_GetMechanismInfo(app: Application, number: int, kind: int, wanted: bool) -> bytes:
+    """Tell of a mechanism (PKCS#11 3.2 §5.5.6)."""
+    app.chip(number)
+    mechanism = mechanisms.find(kind)
+    require_pointer(wanted)
+    return _MECHANISM_INFO.pack(*mechanism.sizes, mechanism.flags | CKF.HW)
+
+
+def C_InitToken(app: Application, number: int, so_pin: bytes | None, label: bytes | None) -> None:
+    """Initialise the token: wipe it and give it a label (PKCS#11 3.2 §5.5.7)."""
+    chip = app.chip(number)
+    if so_pin is None or label is None:
+        raise Refusal(CKR.ARGUMENTS_BAD, "PIN or label is NULL")
+    if app.slot(number).sessions:
+        raise Refusal(CKR.SESSION_EXISTS)
+    try:
+        text = label.decode().rstrip(" ")
+    except UnicodeDecodeError:
+        raise Refusal(CKR.ARGUMENTS_BAD, "the label is not UTF-8") from None
+    chip.initialise(so_pin, text)
+
+
+def C_InitPIN(app: Application, session: Session, pin: bytes | None) -> None:
+    """Set the user's PIN as the SO (PKCS#11 3.2 §5.5.8)."""
+    if app.role(session.chip) is not Role.SO:
+        raise Refusal(CKR.USER_NOT_LOGGED_IN, "the SO sets the user's PIN")
+    if pin is None:
+        raise Refusal(CKR.ARGUMENTS_BAD, "the PIN is NULL")
+    session.chip.set_user_pin(pin)
+
+
+def C_SetPIN(app: Application, session: Session, old: bytes | None, new: bytes | None) -> None:
+    """Change the PIN of who is logged in, or the user's (PKCS#11 3.2 §5.5.9)."""
+    if not session.writable:
+        raise Refusal(CKR.SESSION_READ_ONLY)
+    if old is None or new is None:
+        raise Refusal(CKR.ARGUMENTS_BAD, "a PIN is NULL")
+    role = Role.SO if app.role(session.chip) is Role.SO else Role.USER
+    session.chip.change_pin(role, old, new)
+
+
+def padded(text: str, length: int) -> bytes:
+    """Pad with blanks to the length of a field, cutting at a whole character."""
+    data = text.encode()
+    while len(data) > length:
+        text = text[:-1]
+        data = text.encode()
+    return data.ljust(length)

@@ -1,0 +1,28 @@
+"""`python -m ukey_emulator.rack HOME`: a rack that ends when its standard input does."""
+
+import logging
+import sys
+from pathlib import Path
+
+from .home import RackError
+from .rack import Rack
+
+
+def main() -> int:
+    """Serve until standard input ends; print "ready" once the rack listens."""
+    logging.basicConfig(format="ukey rack: %(levelname)s %(message)s")
+    try:
+        with Rack(Path(sys.argv[1])):
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+            sys.stdin.buffer.read()
+    except RackError as error:
+        sys.stderr.write(f"ukey rack: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""The control port: JSON lines over a unix socket, apart from what the keys speak.
+
+Each request is one line `{"version": 1, "command": "key.new", "arguments": {…}}`, each answer
+one line `{"ok": true, "result": …}` or `{"ok": false, "error": "what to do"}`.
+"""
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .home import Home, RackError, hang_up, is_ours
+
+_log = logging.getLogger(__name__)
+
+SOCKET_NAME = "control.sock"
+VERSION = 1
+_LONGEST = 1 << 20
+
+Command = Callable[..., Any]
+
+
+class ControlServer:
+    """Serves commands, named as callers name them, in the folder of a rack."""
+
+    def __init__(self, home: Home, commands: dict[str, Command]) -> None:
+        self._commands = commands
+        self._listener: socket.socket | None = home.listen(SOCKET_NAME)
+        self._connections: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._start(self._accept, self._listener)
+
+    def stop(self) -> None:
+        """Hang up on everyone."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            hang_up(listener)
+            listener.close()
+        with self._lock:
+            for connection in self._connections:
+                hang_up(connection)
+
+    @staticmethod
+    def _start(work: Callable[[socket.socket], None], connection: socket.socket) -> None:
+        threading.Thread(target=work, args=(connection,), daemon=True, name="ukey-control").start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while self._listener is not None:
+            try:
+                connection, _ = listener.accept()
+            except OSError as error:
+                if self._listener is not None:
+                    _log.warning("a program could not be accepted: %s", error)
+                    time.sleep(0.1)
+                continue
+            self._start(self._serve, connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._connections.add(connection)
+        try:
+            with connection, connection.makefile("rwb") as lines:
+                if not is_ours(connection):
+                    _log.warning("a program of another user was turned away")
+                    return
+                while line := lines.readline(_LONGEST):
+                    lines.write(json.dumps(self._answer(line)).encode() + b"\n")
+                    lines.flush()
+        except (OSError, ValueError) as error:
+            _log.debug("a control connection ended: %s", error)
+        finally:
+            with self._lock:
+                self._connections.discard(connection)
+
+    def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            return {"ok": True, "result": self._carry_out(line)}
+        except RackError as error:
+            return {"ok": False, "error": str(error)}
+        except Exception as error:  # noqa: BLE001 - a mistake in one command must not end the others
+            _log.exception("a command failed inside the rack")
+            return {"ok": False, "error": f"the rack failed: {error}"}
+
+    def _carry_out(self, line: bytes) -> object:
+        try:
+            request = json.loads(line)
+            version, name = request["version"], request["command"]
+            arguments = request.get("arguments", {})
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise RackError("a request is one line of JSON with version and command") from None
+        if version != VERSION:
+            raise RackError(f"this rack speaks version {VERSION} of the control port")
+        command = self._commands.get(name) if isinstance(name, str) else None
+        if command is None:
+            raise RackError(f"no command {name!r}; there are: {', '.join(self._commands)}")
+        try:
+            return command(**arguments)
+        except TypeError as error:
+            raise RackError(f"{name}: {error}") from error

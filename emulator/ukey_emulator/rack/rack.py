@@ -1,0 +1,70 @@
+"""The rack put together: slots, keys, the PKCS#11 face and the control port."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ukey_emulator.cryptoki.face import Face
+from ukey_emulator.slots import Slots
+
+from .control import SOCKET_NAME as CONTROL_SOCKET
+from .control import ControlServer
+from .home import Home
+from .keyring import Keyring
+from .server import SOCKET_NAME as MODULE_SOCKET
+from .server import ModuleServer
+from .trace import Trace
+
+
+class Rack:
+    """A rack that serves the keys of a folder, from `start` to `stop` or as a context manager.
+
+    RackError if the folder cannot be used or another rack serves it.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.path = home
+        self.trace = Trace()
+        self._slots = Slots()
+        self._home: Home | None = None
+
+    def start(self) -> None:
+        """Open the folder, plug in its keys and listen."""
+        home = Home(self.path)
+        self._home = home
+        self.keys = Keyring(self.path / "keys", self._slots)
+        self._module = ModuleServer(home, Face(self._slots, self.trace.note))
+        self._module.start()
+        self._control = ControlServer(home, self._commands())
+
+    def stop(self) -> None:
+        """Hang up on all programs, pull out the keys and leave the folder."""
+        home, self._home = self._home, None
+        if home is None:
+            return
+        self._control.stop()
+        self._module.stop()
+        self.keys.close()
+        home.close(MODULE_SOCKET, CONTROL_SOCKET)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _commands(self) -> dict[str, Any]:
+        return {
+            "key.list": lambda: [key.as_json() for key in self.keys.list()],
+            "key.new": lambda **wanted: self.keys.new(**wanted).as_json(),
+            "key.plug": lambda name: self.keys.plug(name).as_json(),
+            "key.unplug": lambda name: self.keys.unplug(name).as_json(),
+            "key.remove": self.keys.remove,
+            "trace": lambda since=0: self.trace.since(since),
+        }

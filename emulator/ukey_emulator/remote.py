@@ -1,0 +1,178 @@
+"""The control port from the other side: drive a rack, or run one of your own."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+_VERSION = 1
+_PATIENCE = 30.0
+
+
+class RemoteError(Exception):
+    """The rack refused, or there is none; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """A key of the rack; `slot` is the number of the slot that it belongs into."""
+
+    name: str
+    label: str
+    serial: str
+    slot: int
+    plugged: bool
+
+
+class Remote:
+    """A connection to the control port of the rack that serves `home`."""
+
+    def __init__(self, home: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(_PATIENCE)
+        folder = -1
+        try:
+            # Through the folder's descriptor a path of any length fits a socket's address.
+            folder = os.open(home, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._socket.connect(f"/proc/self/fd/{folder}/control.sock")
+        except OSError as error:
+            self._socket.close()
+            raise RemoteError(
+                f"no rack is listening at {home}; start one with 'ukey rack --home {home}'"
+            ) from error
+        finally:
+            if folder >= 0:
+                os.close(folder)
+        self._lines = self._socket.makefile("rwb")
+
+    def keys(self) -> list[KeyInfo]:
+        """List the keys of the rack."""
+        return [KeyInfo(**key) for key in self._ask("key.list")]
+
+    def new_key(
+        self,
+        *,
+        name: str | None = None,
+        label: str | None = None,
+        pin: str = "123456",
+        so_pin: str = "12345678",
+        tries: int = 10,
+        initialized: bool = True,
+    ) -> KeyInfo:
+        """Make a fresh key and plug it in; `tries` holds for both PINs."""
+        return KeyInfo(
+            **self._ask(
+                "key.new",
+                name=name,
+                label=label,
+                pin=pin,
+                so_pin=so_pin,
+                tries=tries,
+                initialized=initialized,
+            )
+        )
+
+    def plug(self, name: str) -> KeyInfo:
+        """Plug a key in."""
+        return KeyInfo(**self._ask("key.plug", name=name))
+
+    def unplug(self, name: str) -> KeyInfo:
+        """Pull a key out."""
+        return KeyInfo(**self._ask("key.unplug", name=name))
+
+    def remove(self, name: str) -> None:
+        """Delete a key for good."""
+        self._ask("key.remove", name=name)
+
+    def trace(self, since: int = 0) -> list[dict[str, Any]]:
+        """Give the calls that the rack has seen after number `since`, PINs blanked."""
+        calls: list[dict[str, Any]] = self._ask("trace", since=since)
+        return calls
+
+    def close(self) -> None:
+        """Hang up."""
+        with contextlib.suppress(OSError):
+            self._lines.close()
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, command: str, **arguments: object) -> Any:  # noqa: ANN401 - whatever JSON holds
+        request = {"version": _VERSION, "command": command, "arguments": arguments}
+        try:
+            self._lines.write(json.dumps(request).encode() + b"\n")
+            self._lines.flush()
+            line = self._lines.readline()
+        except OSError as error:
+            raise RemoteError(f"the rack does not answer: {error}") from error
+        if not line:
+            raise RemoteError("the rack has gone")
+        answer = json.loads(line)
+        if not answer["ok"]:
+            raise RemoteError(answer["error"])
+        return answer["result"]
+
+
+class RackProcess:
+    """A rack in a process of its own, which ends with this one.
+
+    Make one with `start`, end it with `stop` or as a context manager. Without a home of yours it
+    gets a private one, which is deleted at the end.
+    """
+
+    def __init__(self, home: Path, process: "subprocess.Popen[bytes]", *, private: bool) -> None:
+        self.home = home
+        self._process = process
+        self._private = private
+
+    @classmethod
+    def start(cls, home: Path | None = None) -> Self:
+        """Start a rack and wait until it listens; RemoteError if it does not come up."""
+        private = home is None
+        folder = Path(tempfile.mkdtemp(prefix="ukey-")) if home is None else home
+        # The rack ends when its standard input does, so that it never outlives this process.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ukey_emulator.rack", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        rack = cls(folder, process, private=private)
+        assert process.stdout is not None  # noqa: S101 - for the type checker
+        if process.stdout.readline().strip() != b"ready":
+            rack.stop()
+            raise RemoteError(f"the rack at {folder} did not come up; see its message above")
+        return rack
+
+    def remote(self) -> Remote:
+        """Connect to its control port."""
+        return Remote(self.home)
+
+    def stop(self) -> None:
+        """End the rack, and delete its home if that is private."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(timeout=10)
+        if self._private:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

@@ -1,0 +1,64 @@
+"""A program with a private rack of fresh keys around it."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from ukey_emulator import module_path
+
+from .rack.keyring import KeyInfo
+from .rack.rack import Rack
+
+_PIN = "123456"
+_SO_PIN = "12345678"
+_NOT_FOUND = 127
+_NOT_STARTED = 126
+_SIGNALLED = 128
+
+
+def run_with_keys(command: Sequence[str], keys: int) -> int:
+    """Run a program with `keys` fresh keys plugged in; give its exit code.
+
+    Its environment has UKEY_HOME, PKCS11_MODULE and of the first key UKEY_PIN, UKEY_SO_PIN and
+    UKEY_LABEL. Everything is gone afterwards. RackError if the rack cannot run.
+    """
+    with tempfile.TemporaryDirectory(prefix="ukey-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        with Rack(home) as rack:
+            made = [rack.keys.new(pin=_PIN, so_pin=_SO_PIN) for _ in range(keys)]
+            return _run(command, _environment(home, made))
+
+
+def _environment(home: Path, keys: list[KeyInfo]) -> dict[str, str]:
+    environment = {**os.environ, "UKEY_HOME": str(home), "PKCS11_MODULE": str(module_path())}
+    if keys:
+        environment.update(UKEY_PIN=_PIN, UKEY_SO_PIN=_SO_PIN, UKEY_LABEL=keys[0].label)
+    return environment
+
+
+def _run(command: Sequence[str], environment: dict[str, str]) -> int:
+    try:
+        child = subprocess.Popen(command, env=environment)
+    except FileNotFoundError:
+        return _complain(f"there is no program {command[0]}", _NOT_FOUND)
+    except OSError as error:
+        return _complain(f"{command[0]} cannot be started: {error.strerror}", _NOT_STARTED)
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        del frame
+        child.send_signal(number)
+
+    # The terminal sends Ctrl-C to the program as well; what is sent to us alone is passed on.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, pass_on)
+    code = child.wait()
+    return _SIGNALLED - code if code < 0 else code
+
+
+def _complain(message: str, code: int) -> int:
+    os.write(2, f"ukey run: {message}\n".encode())
+    return code
