@@ -50,8 +50,8 @@ class Chip:
     but keeps only those on the token. All methods may be called by many threads.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._store = Store(path)
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._lock = threading.RLock()
         facts = {name: value.decode() for name, value in self._store.facts().items()}
         self.identity = Identity(serial=facts.get("serial", ""))
@@ -59,14 +59,19 @@ class Chip:
         self._tries = int(facts.get("tries", "10"))
         self._pins = self._store.pins()
         self._master: bytes | None = None
-        self._open: dict[Role, int] = {Role.SO: 0, Role.USER: 0}
+        self._users: dict[Role, int] = {Role.SO: 0, Role.USER: 0}
         self._public = {row: _revive(row, blob) for row, blob in self._store.objects(private=False)}
         self._private: dict[int, Object] = {}
 
     @classmethod
+    def open(cls, path: Path) -> "Chip":
+        """Open the key in a file; CKR_DEVICE_ERROR if that is none."""
+        return cls(Store(path))
+
+    @classmethod
     def make(cls, path: Path, serial: str, label: str, factory: Factory | None = None) -> "Chip":
         """Make a new key in a new file; without a factory it is not initialised yet."""
-        store = Store(path)
+        store = Store.create(path)
         with store.change():
             store.put_fact("serial", serial.encode())
             store.put_fact("label", label.encode())
@@ -75,8 +80,7 @@ class Chip:
                 store.put_fact("tries", str(factory.tries).encode())
                 store.put_pin(Role.SO, PinRecord.seal(factory.so, master, factory.tries))
                 store.put_pin(Role.USER, PinRecord.seal(factory.user, master, factory.tries))
-        store.close()
-        return cls(path)
+        return cls(store)
 
     def close(self) -> None:
         """Close the file; the chip is dead afterwards."""
@@ -103,7 +107,7 @@ class Chip:
         with self._lock:
             master = self._check(role, pin)
             self._master = master
-            self._open[role] += 1
+            self._users[role] += 1
             if role is Role.USER and not self._private:
                 rows = self._store.objects(private=True)
                 self._private = {row: _revive(row, self._unseal(row, blob)) for row, blob in rows}
@@ -111,10 +115,10 @@ class Chip:
     def log_out(self, role: Role) -> None:
         """Close what a `log_in` opened; with the last one the secrets leave the memory."""
         with self._lock:
-            self._open[role] -= 1
-            if not self._open[Role.USER]:
+            self._users[role] -= 1
+            if not self._users[Role.USER]:
                 self._private = {}
-            if not any(self._open.values()):
+            if not any(self._users.values()):
                 self._master = None
 
     def verify_pin(self, role: Role, pin: bytes) -> None:
@@ -327,7 +331,7 @@ class Chip:
     def _forget(self) -> None:
         self._master = None
         self._private = {}
-        self._open = dict.fromkeys(self._open, 0)
+        self._users = dict.fromkeys(self._users, 0)
 
 
 def _revive(row: int, blob: bytes) -> Object:

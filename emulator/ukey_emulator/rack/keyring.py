@@ -108,7 +108,7 @@ class Keyring:
         with self._lock:
             key = self._get(name)
             if key.slot.chip is None:
-                self._slots.plug(key.slot, Chip(key.path))
+                self._slots.plug(key.slot, Chip.open(key.path))
             return key.info()
 
     def unplug(self, name: str) -> KeyInfo:
@@ -137,7 +137,7 @@ class Keyring:
 
     def _insert(self, name: str, path: Path) -> None:
         try:
-            self._hold(name, path, Chip(path))
+            self._hold(name, path, Chip.open(path))
         except Refusal as refusal:
             raise RackError(f"{path} cannot be opened: {refusal.why}") from refusal
 

@@ -1,5 +1,9 @@
 """The file of one key."""
 
+import contextlib
+import errno
+import functools
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -36,11 +40,22 @@ class Store:
             self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             # One rack alone has the file open, so that no shared memory is needed beside it.
             self._file.execute("PRAGMA locking_mode=EXCLUSIVE")
+            if self._file.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
+                raise Refusal(CKR.DEVICE_ERROR, f"{path} is not the file of a key")
             self._file.execute("PRAGMA journal_mode=WAL")
             self._file.execute("PRAGMA synchronous=NORMAL")
-            kind = self._file.execute("PRAGMA application_id").fetchone()[0]
-            if kind != _APPLICATION:
-                self._create(kind)
+
+    @classmethod
+    def create(cls, path: Path) -> "Store":
+        """Make the file of a new key, for this user alone, and open it."""
+        try:
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(file, "wb") as blank:
+                blank.write(_blank())
+        except OSError as error:
+            code = CKR.DEVICE_MEMORY if error.errno == errno.ENOSPC else CKR.DEVICE_ERROR
+            raise Refusal(code, f"{path}: {error.strerror}") from error
+        return cls(path)
 
     def close(self) -> None:
         """Close the file."""
@@ -105,14 +120,18 @@ class Store:
         self._file.execute("DELETE FROM object")
         self._file.execute("DELETE FROM pin WHERE role = ?", (Role.USER,))
 
-    def _create(self, kind: int) -> None:
-        if kind or self._file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise Refusal(CKR.DEVICE_ERROR, f"{self.path} is not the file of a key")
-        with self.change():
-            for statement in _SCHEMA.strip().split(";\n"):
-                self._file.execute(statement.rstrip(";"))
-            self._file.execute(f"PRAGMA application_id={_APPLICATION}")
-            self._file.execute(f"PRAGMA user_version={_VERSION}")
+
+@functools.cache
+def _blank() -> bytes:
+    """Give the bytes of a file with nothing in it yet: copying them is quicker than a schema."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as file:
+        file.executescript(_SCHEMA)
+        file.execute(f"PRAGMA application_id={_APPLICATION}")
+        file.execute(f"PRAGMA user_version={_VERSION}")
+        image = bytearray(file.serialize())
+    # Mark it as one with a write-ahead log (SQLite file format §1.3.3), which spares a conversion.
+    image[18:20] = b"\x02\x02"
+    return bytes(image)
 
 
 @contextmanager
