@@ -77,12 +77,13 @@ class TokenAbsent(TokenError):
 class TokenAmbiguous(TokenError):
     """Several keys are plugged in and it was not said which one is meant."""
 
-    def __init__(self, present: tuple[str, ...]) -> None:
+    def __init__(self, present: tuple[str, ...], uris: tuple[str, ...] = ()) -> None:
         super().__init__(
             f"检测到多个证书介质：{'、'.join(present)}。请用 --token 指明其中一个"
             "（例如 --token 'pkcs11:serial=序列号'），或拔出其余介质。"
         )
         self.present = present
+        self.uris = uris
 
 
 class TokenNotInitialised(TokenError):
@@ -378,6 +379,16 @@ class RenewalFailed(HolderError):
     exit_code = ExitCode.RENEWAL
 
 
+class OrderIncomplete(HolderError):
+    """The command line does not say all that is needed."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}。")
+        self.reason = reason
+
+
 # --- documents and files --------------------------------------------------------------------
 
 
@@ -471,12 +482,12 @@ class DiskFull(FileUnwritable):
 
 
 class Declined(HolderError):
-    """The holder said no."""
+    """The holder said no, or could not be asked."""
 
     exit_code = ExitCode.DECLINED
 
-    def __init__(self) -> None:
-        super().__init__("已取消，没有进行签名。")
+    def __init__(self, message: str = "已取消，没有进行签名。") -> None:
+        super().__init__(message)
 
 
 def _day(moment: datetime) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
 from ukey_client.errors import TokenUriInvalid
 from ukey_client.token.port import HeldCertificate
@@ -57,6 +57,14 @@ class TokenUri:
             raise TokenUriInvalid(text, "slot-id 必须是数字")
         pin_source, module_path = _read_query(text, query)
         return cls(text, wanted, id_, pin_source, module_path)
+
+    @classmethod
+    def of_token(cls, label: str, serial: str) -> str:
+        """Write the URI of one token."""
+        parts = {"token": label, "serial": serial}
+        return _SCHEME + ";".join(
+            f"{name}={quote(value, safe='')}" for name, value in parts.items()
+        )
 
     def matches(self, facts: Mapping[str, str]) -> bool:
         """Whether a token with these facts, named as the URI's attributes, is meant."""

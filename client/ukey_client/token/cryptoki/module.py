@@ -45,7 +45,7 @@ class Module:
     def acquire(cls, path: str) -> "Module":
         """Load and initialise; ModuleUnusable says what is wrong with the path."""
         if not path:
-            raise ModuleUnusable("（未指定）", "没有给出路径")
+            raise ModuleUnusable("（未指定）", "没有给出路径，请设置 --module 或 PKCS11_MODULE")
         if os.sep in path:
             path = str(Path(path).absolute())
             if not Path(path).exists():

@@ -11,8 +11,8 @@ from ukey_client.token.uri import TokenUri
 _ATTEMPTS = 3
 
 
-def choose_token(library: Library, uri: TokenUri | None) -> pkcs11.Token:
-    """Choose the one key that is meant; TokenAbsent, TokenAmbiguous or TokenNotInitialised."""
+def choose_tokens(library: Library, uri: TokenUri | None) -> list[pkcs11.Token]:
+    """Choose the keys that are meant, at least one; TokenAbsent or TokenNotInitialised."""
     with translated("查找"):
         present = _present(library)
     ready = [token for token in present if token.flags & TokenFlag.TOKEN_INITIALIZED]
@@ -20,13 +20,20 @@ def choose_token(library: Library, uri: TokenUri | None) -> pkcs11.Token:
         fitting = ready
     else:
         fitting = [token for token in ready if uri.matches(facts(library, token))]
-    if len(fitting) == 1:
-        return fitting[0]
     if fitting:
-        raise TokenAmbiguous(tuple(map(describe, fitting)))
+        return fitting
     if present and not ready:
         raise TokenNotInitialised
     raise TokenAbsent(uri.text if uri else None, tuple(map(describe, ready)))
+
+
+def choose_token(library: Library, uri: TokenUri | None) -> pkcs11.Token:
+    """Choose the one key that is meant; TokenAmbiguous if there are several."""
+    fitting = choose_tokens(library, uri)
+    if len(fitting) > 1:
+        uris = (TokenUri.of_token(one.label, serial_of(one)) for one in fitting)
+        raise TokenAmbiguous(tuple(map(describe, fitting)), tuple(uris))
+    return fitting[0]
 
 
 def facts(library: Library, token: pkcs11.Token) -> dict[str, str]:
@@ -35,7 +42,7 @@ def facts(library: Library, token: pkcs11.Token) -> dict[str, str]:
     major, minor = library.library_version
     return {
         "token": token.label,
-        "serial": token.serial.decode(errors="replace"),
+        "serial": serial_of(token),
         "manufacturer": token.manufacturer_id,
         "model": token.model,
         "slot-id": str(slot.slot_id),
@@ -49,7 +56,12 @@ def facts(library: Library, token: pkcs11.Token) -> dict[str, str]:
 
 def describe(token: pkcs11.Token) -> str:
     """One line for the holder: name and serial number."""
-    return f"{token.label}（序列号 {token.serial.decode(errors='replace')}）"
+    return f"{token.label}（序列号 {serial_of(token)}）"
+
+
+def serial_of(token: pkcs11.Token) -> str:
+    """Give the serial number as text, whatever bytes the key has there."""
+    return token.serial.decode(errors="replace")
 
 
 def _present(library: Library) -> list[pkcs11.Token]:

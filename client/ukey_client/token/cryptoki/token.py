@@ -33,7 +33,7 @@ from ukey_client.token.cryptoki.attributes import (
 from ukey_client.token.cryptoki.faults import name_of, translated
 from ukey_client.token.cryptoki.holdings import list_holdings, relabel
 from ukey_client.token.cryptoki.module import Module
-from ukey_client.token.cryptoki.slots import choose_token
+from ukey_client.token.cryptoki.slots import choose_token, choose_tokens, serial_of
 from ukey_client.token.cryptoki.token_info import read_pin_limits
 from ukey_client.token.port import HeldCertificate, Holding, Pair, PinLimits, PinState
 from ukey_client.token.uri import TokenUri
@@ -70,7 +70,7 @@ class CryptokiToken:
     @property
     def serial(self) -> str:
         """Serial number of the token."""
-        return self._token.serial.decode(errors="replace")
+        return serial_of(self._token)
 
     @property
     def model(self) -> str:
@@ -311,15 +311,37 @@ def open_token(module: str, uri: str | None = None) -> CryptokiToken:
 
     `uri` is an RFC 7512 URI; without it, the only key that is plugged in is taken.
     """
-    wanted = TokenUri.parse(uri) if uri else None
-    path = module or (wanted.module_path if wanted else None) or ""
-    loaded = Module.acquire(path)
+    loaded, wanted = _load(module, uri)
     try:
         token = choose_token(loaded.library, wanted)
     except BaseException:
         loaded.release()
         raise
     return CryptokiToken(loaded, token)
+
+
+def open_tokens(module: str, uri: str | None = None) -> list[CryptokiToken]:
+    """Open every key that is plugged in, or that the URI fits; at least one."""
+    loaded, wanted = _load(module, uri)
+    opened: list[CryptokiToken] = []
+    try:
+        opened.extend(
+            CryptokiToken(Module.acquire(loaded.path), token)
+            for token in choose_tokens(loaded.library, wanted)
+        )
+    except BaseException:
+        for one in opened:
+            one.close()
+        raise
+    finally:
+        loaded.release()
+    return opened
+
+
+def _load(module: str, uri: str | None) -> tuple[Module, TokenUri | None]:
+    wanted = TokenUri.parse(uri) if uri else None
+    path = module or (wanted.module_path if wanted else None) or ""
+    return Module.acquire(path), wanted
 
 
 def _is_authority(held: HeldCertificate) -> bool:

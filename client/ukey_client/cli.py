@@ -1,0 +1,338 @@
+"""The holder's commands: certs, login, bind, seal, renew, pin.
+
+Only this layer prints, asks and knows of exit codes. What is heavy (pyHanko, python-pkcs11) is
+imported when a command runs, so that `--help` answers at once.
+"""
+# ruff: noqa: PLC0415 - imports inside the commands are the point, see above
+
+import functools
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ukey_client.errors import Declined, ExitCode, HolderError, NotLoggedIn, TokenAmbiguous
+
+if TYPE_CHECKING:
+    from ukey_client.login import Challenge
+    from ukey_client.login.portal import Portal
+    from ukey_client.token import HeldCertificate, Token
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 internal error, 2 usage, 3 module or key, 4 certificate, 5 PIN, "
+    "6 refused by the portal, 7 unreachable, 8 document, 9 file, 10 declined, 11 renewal."
+)
+_DEBUG = "UKEY_DEBUG"
+
+
+class HolderCommand(click.Command):
+    """A command whose faults are messages: a HolderError in Chinese, anything else in short."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run the command; every fault becomes a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except HolderError as error:
+            _report(ctx, error)
+            ctx.exit(int(error.exit_code))
+        except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the face: no traceback reaches a user
+            if os.environ.get(_DEBUG):
+                traceback.print_exc()
+            click.echo(
+                f"internal error（程序内部错误）: {type(error).__name__}. "
+                f"Please report it with the output of the same command under {_DEBUG}=1.",
+                err=True,
+            )
+            ctx.exit(int(ExitCode.INTERNAL))
+
+
+def _report(ctx: click.Context, error: HolderError) -> None:
+    if ctx.params.get("as_json"):
+        fault = {"error": type(error).__name__, "message": error.message}
+        click.echo(json.dumps(fault, ensure_ascii=False))
+    click.echo(error.message, err=True)
+
+
+def _token_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--module", envvar="PKCS11_MODULE", default="", help="PKCS#11 module."),
+        click.option(
+            "--token",
+            "uri",
+            envvar="UKEY_TOKEN",
+            help="PKCS#11 URI (RFC 7512) of key or certificate.",
+        ),
+        click.option(
+            "--pin-file", help="File with the PIN in its first line, - for standard input."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+_portal_option = click.option(
+    "--portal", envvar="UKEY_PORTAL", required=True, help="Address of the portal (UKEY_PORTAL)."
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_command = functools.partial(click.command, cls=HolderCommand, epilog=EXIT_CODES)
+
+
+@_command()
+@_token_options
+@_json_option
+def certs(module: str, uri: str | None, pin_file: str | None, *, as_json: bool) -> None:
+    """List the certificates on every key that is plugged in (我的证书). No PIN is needed."""
+    del pin_file
+    from ukey_client.listing import list_certificates, print_table
+
+    listed = list_certificates(module, uri, datetime.now(UTC))
+    if as_json:
+        click.echo(json.dumps(listed, ensure_ascii=False, indent=2))
+    else:
+        print_table(listed)
+
+
+@_command()
+@_token_options
+@_portal_option
+@_json_option
+def login(
+    module: str, uri: str | None, pin_file: str | None, portal: str, *, as_json: bool
+) -> None:
+    """Log in to the portal with the key (登录). The session is kept for the other commands."""
+    from ukey_client.login import log_in
+
+    def show_and_ask(challenge: "Challenge") -> None:
+        click.echo("将对以下登录文字签名：", err=True)
+        click.echo(challenge.text.rstrip("\n"), err=True)
+        _enter_pin(token, uri, pin_file)
+
+    with _open(module, uri) as token, _portal(portal) as site:
+        certificate = _choose(token, uri)
+        result = log_in(token, certificate, site, before_signing=show_and_ask)
+        _keep_session(site)
+    if as_json:
+        click.echo(json.dumps({"state": result.state, "unit": result.unit}, ensure_ascii=False))
+    elif result.state == "bind":
+        click.echo(f"{result.unit}：证书有效，首次使用需绑定原有账户，请执行 ukey bind。")
+    else:
+        click.echo(f"登录成功：{result.unit}")
+
+
+@_command()
+@_portal_option
+@click.option("--user", help="User name of the old account; asked for if absent.")
+@click.option("--password-file", help="File with the password, - for standard input.")
+def bind(portal: str, user: str | None, password_file: str | None) -> None:
+    """Bind the certificate to the unit's old account, once (CA用户绑定). Log in first."""
+    from ukey_client.binding import bind as bind_account
+    from ukey_client.token.pin import pin_entry
+
+    with _portal(portal) as site:
+        state = site.session().state
+        if state == "none":
+            raise NotLoggedIn
+        if user is None:
+            user = click.prompt("原用户名", err=True)
+        entry = pin_entry(password_file, variable="UKEY_PORTAL_PASSWORD")
+        result = bind_account(site, user, entry.ask("原密码"))
+        _keep_session(site)
+    click.echo(f"绑定成功：{result.unit}。今后只用证书即可登录。")
+
+
+@_command()
+@click.argument("document", required=False, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the result goes.")
+@click.option("--roster", metavar="ID", help="Fetch this roster from the portal and seal it.")
+@click.option("--upload", is_flag=True, help="Hand the sealed roster in.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before sealing a roster.")
+@click.option("--page", type=int, default=-1, show_default=True, help="Page, 1 first, -1 last.")
+@click.option("--box", metavar="L,B,R,T", help="Place of the seal on the page, in points.")
+@click.option("--long-term", is_flag=True, help="Embed the proof of validity (PAdES B-LT).")
+@click.option("--portal", envvar="UKEY_PORTAL", help="Address of the portal (UKEY_PORTAL).")
+@click.option("--ca", envvar="UKEY_CA", help="Address of the CA; its TSA is below it (UKEY_CA).")
+@click.option("--tsa", envvar="UKEY_TSA", help="Address of the TSA, if it is elsewhere.")
+@_token_options
+@_json_option
+def seal(
+    module: str,
+    uri: str | None,
+    pin_file: str | None,
+    document: Path | None,
+    roster: str | None,
+    *,
+    as_json: bool,
+    **wishes: Any,  # noqa: ANN401 - the options of the order, by their names
+) -> None:
+    """Seal a PDF with the key's seal (电子签章), or a roster of the portal.
+
+    The result is DOCUMENT-sealed.pdf beside DOCUMENT, or what -o says. Nothing is overwritten.
+    """
+    from ukey_client.sealing.order import Order, carry_out
+
+    order = Order.of(document=document, roster=roster, **wishes)
+
+    def sign_in(token: "Token") -> None:
+        _enter_pin(token, uri, pin_file)
+
+    done = carry_out(
+        order,
+        open_token=lambda: _open(module, uri),
+        choose=lambda token: _choose(token, uri),
+        open_portal=_portal,
+        sign_in=sign_in,
+        confirm=_confirm,
+        say=lambda text: click.echo(text, err=True),
+    )
+    if as_json:
+        click.echo(json.dumps(done, ensure_ascii=False))
+    else:
+        click.echo(f"签章完成：{done['output']}")
+        if "state" in done:
+            click.echo("已上传，网报系统已接收签章后的名册。")
+
+
+@_command()
+@_token_options
+@click.option("--ca", envvar="UKEY_CA", required=True, help="Address of the CA (UKEY_CA).")
+@click.option(
+    "--ca-certificate",
+    "ca_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Certificate of the CA (PEM or DER), if the key does not hold it.",
+)
+def renew(
+    module: str, uri: str | None, pin_file: str | None, ca: str, ca_files: Sequence[Path]
+) -> None:
+    """Renew the certificate on the key (延期): a new key pair, CMP, the new certificate."""
+    from ukey_client.listing import read_certificates
+    from ukey_client.renewal import renew as renew_certificate
+
+    with _open(module, uri) as token:
+        certificate = _choose(token, uri)
+        known = [*read_certificates(ca_files), *token.authorities()]
+        _enter_pin(token, uri, pin_file)
+        fresh = renew_certificate(
+            token, certificate, ca.rstrip("/") + "/cmp", ca_certificates=known
+        )
+    click.echo(f"延期成功：{fresh.owner}，新证书有效期至 {fresh.not_after.astimezone():%Y-%m-%d}。")
+
+
+@click.group(epilog=EXIT_CODES)
+def pin() -> None:
+    """PIN of the key (证书口令)."""
+
+
+@pin.command(cls=HolderCommand, epilog=EXIT_CODES)
+@_token_options
+@click.option("--new-pin-file", help="File with the new PIN; otherwise UKEY_NEW_PIN or a question.")
+def change(module: str, uri: str | None, pin_file: str | None, new_pin_file: str | None) -> None:
+    """Change the PIN (密码修改): the old one once, the new one twice."""
+    from ukey_client.errors import PinUnacceptable
+    from ukey_client.pin import change_pin, require_acceptable
+    from ukey_client.token.pin import TerminalPin, pin_entry
+
+    with _open(module, uri) as token:
+        _warn(token)
+        old = pin_entry(pin_file, _pin_source(uri)).ask("原证书口令")
+        entry = pin_entry(new_pin_file, variable="UKEY_NEW_PIN")
+        new = entry.ask("新证书口令")
+        require_acceptable(token, old, new)
+        if isinstance(entry, TerminalPin) and entry.ask("再次输入新口令") != new:
+            raise PinUnacceptable("两次输入的新口令不一致")
+        change_pin(token, old, new)
+    click.echo("证书口令修改成功。")
+
+
+# --- what the commands share ------------------------------------------------------------------
+
+
+def _open(module: str, uri: str | None) -> "Token":
+    """Open the key that is meant; the holder chooses if there are several."""
+    from ukey_client.token import open_token
+
+    try:
+        return open_token(module, uri)
+    except TokenAmbiguous as error:
+        if not sys.stdin.isatty() or not error.uris:
+            raise
+        return open_token(module, error.uris[_ask_which("证书介质", error.present)])
+
+
+def _choose(token: "Token", uri: str | None) -> "HeldCertificate":
+    from ukey_client.token.choice import choose_certificate
+    from ukey_client.token.port import describe
+
+    def ask(held: Sequence["HeldCertificate"]) -> "HeldCertificate":
+        return held[_ask_which("证书", describe(held))]
+
+    return choose_certificate(token, uri, datetime.now(UTC), ask if sys.stdin.isatty() else None)
+
+
+def _ask_which(what: str, lines: Sequence[str]) -> int:
+    for number, line in enumerate(lines, 1):
+        click.echo(f"  {number}. {line}", err=True)
+    chosen = click.prompt(f"请选择{what}", type=click.IntRange(1, len(lines)), err=True)
+    return int(chosen) - 1
+
+
+def _warn(token: "Token") -> None:
+    """Say how the PIN stands before it is asked for; PinLocked if it cannot be tried at all."""
+    from ukey_client.errors import PinLocked
+    from ukey_client.token.pin import warning_of
+
+    state = token.pin_state()
+    if state.locked:
+        raise PinLocked
+    warning = warning_of(state)
+    if warning:
+        click.echo(warning, err=True)
+
+
+def _enter_pin(token: "Token", uri: str | None, pin_file: str | None) -> None:
+    from ukey_client.token.pin import pin_entry
+
+    _warn(token)
+    if token.has_own_pin_entry:
+        click.echo("请在证书介质上输入口令。", err=True)
+        token.login(None)
+        return
+    token.login(pin_entry(pin_file, _pin_source(uri)).ask("证书口令"))
+
+
+def _pin_source(uri: str | None) -> Path | None:
+    from ukey_client.token.uri import TokenUri
+
+    return TokenUri.parse(uri).pin_source if uri else None
+
+
+def _portal(url: str) -> "Portal":
+    """Open the portal with the session that an earlier command kept."""
+    from ukey_client.login.portal import Portal
+    from ukey_client.login.session_store import SessionStore, default_folder
+
+    portal = Portal(url)
+    portal.resume(SessionStore(default_folder()).load(portal.origin))
+    return portal
+
+
+def _keep_session(portal: "Portal") -> None:
+    from ukey_client.login.session_store import SessionStore, default_folder
+
+    SessionStore(default_folder()).save(portal.origin, portal.cookies)
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise Declined("需要确认才能签章：请在终端中操作，或加 -y。")
+    if not click.confirm(question, err=True):
+        raise Declined

@@ -1,0 +1,93 @@
+"""The certificates on the keys as facts (for JSON) and as a table (for the holder)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from rich.console import Console
+from rich.table import Table
+
+from ukey_client.errors import CertificateDamaged, FileUnreadable
+from ukey_client.token import HeldCertificate, Token, open_tokens
+from ukey_client.token.uri import TokenUri
+
+Facts = dict[str, str | int | None]
+
+
+def list_certificates(module: str, uri: str | None, now: datetime) -> list[Facts]:
+    """Facts of every certificate on every key that fits; faults as in open_tokens."""
+    wanted = TokenUri.parse(uri) if uri else None
+    tokens = open_tokens(module, uri)
+    try:
+        return [
+            _facts(token, held, now)
+            for token in tokens
+            for held in token.certificates()
+            if wanted is None or wanted.matches_certificate(held)
+        ]
+    finally:
+        for token in tokens:
+            token.close()
+
+
+def print_table(listed: Sequence[Facts]) -> None:
+    """Print the facts as a table."""
+    if not listed:
+        Console().print("证书介质中没有证书。")
+        return
+    table = Table(title="我的证书")
+    for heading in ("所有者", "颁发者", "序列号", "有效期", "剩余", "证书介质"):
+        table.add_column(heading, overflow="fold")
+    for one in listed:
+        table.add_row(
+            str(one["owner"]),
+            str(one["issuer"]),
+            str(one["serial"]),
+            f"{str(one['not_before'])[:10]} 至 {str(one['not_after'])[:10]}",
+            _left(one["days_left"]),
+            str(one["token"]),
+        )
+    Console().print(table)
+
+
+def read_certificates(paths: Sequence[Path]) -> list[x509.Certificate]:
+    """Read certificates from PEM or DER files."""
+    found: list[x509.Certificate] = []
+    for path in paths:
+        try:
+            data = path.read_bytes()
+            if data.lstrip().startswith(b"-----BEGIN"):
+                found += x509.load_pem_x509_certificates(data)
+            else:
+                found.append(x509.load_der_x509_certificate(data))
+        except OSError as error:
+            raise FileUnreadable(path, error.strerror or str(error)) from error
+        except ValueError as error:
+            raise FileUnreadable(path, "不是证书") from error
+    return found
+
+
+def _facts(token: Token, held: HeldCertificate, now: datetime) -> Facts:
+    facts: Facts = {"token": token.label, "token_serial": token.serial, "label": held.label}
+    facts["id"] = held.id.hex()
+    try:
+        facts |= {
+            "owner": held.owner,
+            "issuer": held.issuer,
+            "serial": held.serial,
+            "not_before": held.not_before.isoformat(),
+            "not_after": held.not_after.isoformat(),
+            "days_left": (held.not_after - now).days if now <= held.not_after else -1,
+            "unit_identifier": held.unit_identifier,
+        }
+    except CertificateDamaged as error:
+        facts |= {"owner": error.message, "issuer": "", "serial": "", "days_left": None}
+        facts |= {"not_before": "", "not_after": "", "unit_identifier": None}
+    return facts
+
+
+def _left(days: str | int | None) -> str:
+    if not isinstance(days, int):
+        return ""
+    return f"{days} 天" if days >= 0 else "已过期"
