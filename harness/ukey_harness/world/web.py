@@ -60,6 +60,7 @@ class Service:
             log_config=None,  # the logging of the process that tests is not ours to change
             access_log=False,
             ws="none",
+            lifespan="off",  # a site that is taken down and brought up again keeps its state
             timeout_graceful_shutdown=_GRACE,
         )
         self._server = uvicorn.Server(config)

@@ -16,6 +16,12 @@ from ukey_harness.world.ca.site import create_ca_site
 from ukey_harness.world.clock import Clock
 from ukey_harness.world.counter import Counter
 from ukey_harness.world.errors import WorldError
+from ukey_harness.world.portal import (
+    PortalSettings,
+    add_account,
+    close_portal,
+    create_portal,
+)
 from ukey_harness.world.premises import Premises
 from ukey_harness.world.units import Unit
 
@@ -67,16 +73,6 @@ class World:
         self.ca = CertificateAuthority.open(premises.folder / "ca", self.ca_url, self.clock)
         self._closing.callback(self.ca.close)
         self.counter = Counter(self.ca)
-        self._sites = {CA: create_ca_site(self.ca)}
-        self._open_portal(premises)
-        for site, app in self._sites.items():
-            self._services[site] = web.Service(site, app, listeners[site])
-
-    def _open_portal(self, premises: Premises) -> None:
-        try:
-            from ukey_harness.world.portal import PortalSettings, create_portal
-        except ImportError:
-            return
         settings = PortalSettings(
             origin=self.portal_url,
             folder=premises.folder / "portal",
@@ -85,7 +81,10 @@ class World:
             intermediates=(self.ca.issuing,),
         )
         self.portal = create_portal(settings)
-        self._sites[PORTAL] = self.portal
+        self._closing.callback(close_portal, self.portal)
+        self._sites = {CA: create_ca_site(self.ca), PORTAL: self.portal}
+        for site, app in self._sites.items():
+            self._services[site] = web.Service(site, app, listeners[site])
 
     def stop(self) -> None:
         """Stop serving and close everything; a second time does nothing."""
@@ -150,7 +149,7 @@ class World:
 
     def add_account(self, user: str, password: str, unit: Unit) -> None:
         """Give the portal an old account (user and password) of the unit."""
-        self.portal.add_account(user, password, unit)
+        add_account(self.portal, user, password, unit)
 
     def take_down(self, site: str) -> None:
         """Take "ca" or "portal" off the network, as if it could not be reached."""

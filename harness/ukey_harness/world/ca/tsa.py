@@ -6,8 +6,9 @@ certomancer makes the tokens; the checks of the request (§2.4.1) stand here.
 from __future__ import annotations
 
 import hashlib
+from typing import ClassVar
 
-from asn1crypto import tsp
+from asn1crypto import core, tsp
 from certomancer.services import TimeStamper
 
 from ukey_harness.world.ca.authority import CertificateAuthority
@@ -45,6 +46,12 @@ def answer(ca: CertificateAuthority, request: bytes) -> bytes:
     return bytes(response.dump(force=True))
 
 
+class _Refusal(core.Sequence):  # type: ignore[misc]
+    """A TimeStampResp without token, which asn1crypto's own takes for incomplete (§2.4.2)."""
+
+    _fields: ClassVar = [("status", tsp.PKIStatusInfo)]
+
+
 def _refusal(request: tsp.TimeStampReq) -> tuple[str, str] | None:
     """Return failure code and text where the request asks for what is not to be had."""
     imprint = request["message_imprint"]
@@ -65,4 +72,4 @@ def _refusal(request: tsp.TimeStampReq) -> tuple[str, str] | None:
 
 def _rejection(failure: str, text: str) -> bytes:
     status = {"status": "rejection", "status_string": [text], "fail_info": {failure}}
-    return bytes(tsp.TimeStampResp({"status": status}).dump())
+    return bytes(_Refusal({"status": status}).dump())
