@@ -1,0 +1,34 @@
+"""A face with a key in its slot, and programs that use it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from program import Program
+
+from ukey_emulator.cryptoki.face import Face
+from ukey_emulator.rack.keyring import Keyring
+from ukey_emulator.slots import Slots
+
+
+@pytest.fixture
+def keyring(tmp_path: Path) -> Iterator[Keyring]:
+    ring = Keyring(tmp_path / "keys", Slots())
+    ring.new(name="key", label="test key")
+    yield ring
+    ring.close()
+
+
+@pytest.fixture
+def face(keyring: Keyring) -> Face:
+    return Face(keyring._slots, lambda *_: None)
+
+
+@pytest.fixture
+def program(face: Face) -> Program:
+    return Program(face)
+
+
+@pytest.fixture
+def other_program(face: Face) -> Program:
+    return Program(face)
