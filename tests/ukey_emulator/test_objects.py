@@ -9,6 +9,7 @@ import pytest
 from program import PIN, Program, attributes
 
 from ukey_emulator.chip import Chip, Role
+from ukey_emulator.cryptoki.face import Face
 from ukey_emulator.cryptoki.wire import Attribute, Mechanism, Query
 from ukey_emulator.rack.keyring import Keyring
 from ukey_emulator.terms import CKA, CKC, CKK, CKM, CKO, CKR, CKU
@@ -266,3 +267,20 @@ def test_a_file_that_is_no_key_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not a database" * 100)
     with pytest.raises(Exception, match="not a database"):
         Chip.open(path)
+
+
+def test_a_full_key_says_so_and_loses_nothing(program: Program, face: Face) -> None:
+    session = program.open(user=CKU.USER)
+    kept = data(program, session, TOKEN=True)
+    chip = face._slots.get(0).chip
+    chip._store._file.execute("PRAGMA max_page_count=12")
+    big = attributes(**{**DATA, "VALUE": bytes(20_000)}, TOKEN=True)
+    while (code := program.rv("C_CreateObject", session, big, True)) == CKR.OK:
+        pass
+    assert code == CKR.DEVICE_MEMORY
+    assert program.read(session, kept, CKA.VALUE) == b"hello"
+    before = program.find(session)
+    template = attributes(LABEL="x" * 20_000)
+    assert program.rv("C_SetAttributeValue", session, kept, template) == CKR.DEVICE_MEMORY
+    assert program.read(session, kept, CKA.LABEL) == b"note"
+    assert program.find(session) == before

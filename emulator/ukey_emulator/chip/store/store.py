@@ -69,10 +69,12 @@ class Store:
             self._file.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._file.execute("COMMIT")
             except BaseException:
-                self._file.execute("ROLLBACK")
+                # SQLite itself has rolled back already after some faults, a full disk among them.
+                if self._file.in_transaction:
+                    self._file.execute("ROLLBACK")
                 raise
-            self._file.execute("COMMIT")
 
     def facts(self) -> dict[str, bytes]:
         """Give what is kept by name, such as label and serial."""
