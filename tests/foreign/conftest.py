@@ -42,6 +42,7 @@ def library(token: TokenUnderTest, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     for name, value in token.environment.items():
         monkeypatch.setenv(name, value)
     library = pkcs11.lib(token.module)
+    library.reinitialize()  # another test may have left it at another rack
     yield library
     library.finalize()
 
