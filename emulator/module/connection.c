@@ -1,0 +1,354 @@
+/* The module's state: whether it is initialised, and which connections to the rack there are.
+ *
+ * Each thread of the program has a connection of its own, so that threads do not wait for each
+ * other. One more, the anchor, is opened first and carries nothing but the end: the rack ends the
+ * application when the anchor closes, be it by C_Finalize or because the program died, and hangs up
+ * on its threads.
+ *
+ * Locks: `state.lock` guards the state and every opening and closing of a socket; a connection's
+ * `busy` is held by its thread during a call and taken before `state.lock`, never after it (but by
+ * trylock). A connection that was opened under another anchor is stale: its thread drops it.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dial.h"
+
+struct connection {
+    pthread_mutex_t busy;
+    int fd;         /* -1: none */
+    unsigned era;   /* of the anchor that it was opened under */
+    struct frame frame;
+    struct connection *next, **place;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    atomic_uint life;  /* odd while initialised */
+    atomic_uint era;   /* changes with each anchor, coming and going */
+    int anchor;        /* -1: no rack is known */
+    uint8_t identity[IDENTITY_SIZE];
+    struct connection *connections;
+    pthread_key_t own; /* the thread's connection */
+    bool prepared;     /* the key is made and fork is watched */
+    CK_C_INITIALIZE_ARGS locking; /* the program's own mutexes, where it wants those used alone */
+    void *mutex;
+} state = {.lock = PTHREAD_MUTEX_INITIALIZER, .anchor = -1};
+
+unsigned module_life(void)
+{
+    return atomic_load_explicit(&state.life, memory_order_acquire);
+}
+
+static void close_socket(struct connection *connection)
+{
+    if (connection->fd >= 0)
+        close(connection->fd);
+    connection->fd = -1;
+}
+
+static void drop_anchor(void)
+{
+    if (state.anchor >= 0)
+        close(state.anchor);
+    state.anchor = -1;
+    atomic_fetch_add(&state.era, 1);
+}
+
+/* ---- threads ---- */
+
+static void forget_connection(struct connection *connection)
+{
+    *connection->place = connection->next;
+    if (connection->next)
+        connection->next->place = connection->place;
+    close_socket(connection);
+    frame_forget(&connection->frame);
+    free(connection->frame.bytes);
+    free(connection);
+}
+
+static void thread_ended(void *own)
+{
+    pthread_mutex_lock(&state.lock);
+    forget_connection(own);
+    pthread_mutex_unlock(&state.lock);
+}
+
+static struct connection *own_connection(void)
+{
+    struct connection *connection = pthread_getspecific(state.own);
+
+    if (connection)
+        return connection;
+    connection = calloc(1, sizeof *connection);
+    if (!connection)
+        return NULL;
+    connection->fd = -1;
+    pthread_mutex_init(&connection->busy, NULL);
+    if (pthread_setspecific(state.own, connection) != 0) {
+        free(connection);
+        return NULL;
+    }
+    pthread_mutex_lock(&state.lock);
+    connection->next = state.connections;
+    connection->place = &state.connections;
+    if (connection->next)
+        connection->next->place = &connection->next;
+    state.connections = connection;
+    pthread_mutex_unlock(&state.lock);
+    return connection;
+}
+
+/* ---- fork: the child begins uninitialised; what it inherited is closed without a word ---- */
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&state.lock);
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&state.lock);
+}
+
+static void after_fork_in_child(void)
+{
+    pthread_mutex_init(&state.lock, NULL);
+    while (state.connections)
+        forget_connection(state.connections);
+    pthread_setspecific(state.own, NULL);
+    drop_anchor();
+    if (module_life() % 2)
+        atomic_fetch_add(&state.life, 1);
+    state.mutex = NULL;
+    memset(&state.locking, 0, sizeof state.locking);
+}
+
+static bool prepare(void)
+{
+    if (!state.prepared && pthread_key_create(&state.own, thread_ended) == 0) {
+        if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0)
+            state.prepared = true;
+        else
+            pthread_key_delete(state.own);
+    }
+    return state.prepared;
+}
+
+/* Unloaded, or the program ends: no thread that ends later may call into this code. What threads
+ * still hold is left to the end of the process. A program may end inside a signal handler, so this
+ * must not wait for the lock. */
+__attribute__((destructor)) static void unload(void)
+{
+    if (pthread_mutex_trylock(&state.lock) != 0)
+        return;
+    if (state.prepared)
+        pthread_key_delete(state.own);
+    state.prepared = false;
+    drop_anchor();
+    if (module_life() % 2)
+        atomic_fetch_add(&state.life, 1);
+    pthread_mutex_unlock(&state.lock);
+}
+
+/* ---- the anchor ---- */
+
+static bool anchor_holds(void)
+{
+    struct pollfd anchor = {.fd = state.anchor, .events = POLLIN};
+
+    /* the rack says nothing on it unasked: if there is something to read, it is the end */
+    return state.anchor >= 0 && poll(&anchor, 1, 0) == 0;
+}
+
+/* Find a rack, if none is known or the known one is gone. */
+static void seek_rack(void)
+{
+    if (anchor_holds())
+        return;
+    drop_anchor();
+    if (getrandom(state.identity, sizeof state.identity, 0) == sizeof state.identity)
+        state.anchor = dial_rack(state.identity, ANCHOR);
+}
+
+/* Open this thread's connection. */
+static CK_RV open_connection(struct connection *connection, unsigned life, bool look_anew)
+{
+    CK_RV rv = CKR_NO_RACK;
+
+    if (state.locking.LockMutex)
+        state.locking.LockMutex(state.mutex);
+    pthread_mutex_lock(&state.lock);
+    close_socket(connection);
+    if (module_life() != life) {
+        rv = CKR_CRYPTOKI_NOT_INITIALIZED;
+    } else {
+        if (look_anew)
+            seek_rack();
+        else if (state.anchor >= 0 && !anchor_holds())
+            drop_anchor();
+        if (state.anchor >= 0) {
+            connection->fd = dial_rack(state.identity, THREAD);
+            connection->era = atomic_load(&state.era);
+            if (connection->fd >= 0)
+                rv = CKR_OK;
+            else if (errno == ECONNREFUSED || errno == ENOENT || !anchor_holds())
+                drop_anchor();
+            else
+                rv = CKR_DEVICE_ERROR; /* no descriptor left, say: no reason to end the others */
+        }
+    }
+    pthread_mutex_unlock(&state.lock);
+    if (state.locking.UnlockMutex)
+        state.locking.UnlockMutex(state.mutex);
+    return rv;
+}
+
+/* ---- calls ---- */
+
+/* One call over this thread's connection: the answer's return value, or what went wrong. */
+static CK_RV exchange(struct connection *connection, struct call *call, unsigned life,
+                      enum patience patience)
+{
+    CK_RV rv = request_put(&connection->frame, call);
+
+    if (rv != CKR_OK)
+        return rv;
+    rv = dial_exchange(connection->fd, &connection->frame, patience);
+    if (rv == CKR_OK) {
+        struct reader reader = {connection->frame.bytes + HEADER_SIZE,
+                                connection->frame.size - HEADER_SIZE, false};
+        rv = answer_take(&reader, call);
+        if (!reader.bad)
+            return rv;
+    }
+    pthread_mutex_lock(&state.lock);
+    close_socket(connection);
+    pthread_mutex_unlock(&state.lock);
+    return module_life() == life ? rv : CKR_CRYPTOKI_NOT_INITIALIZED;
+}
+
+/* Send a call to the rack and take its answer. CKR_NO_RACK where none is there; with `look_anew`
+ * one that has come, or come back, is found. An `endless` call waits for its answer as long as it
+ * takes, or until C_Finalize. */
+CK_RV module_exchange(struct call *call, bool look_anew, bool endless)
+{
+    unsigned life = module_life();
+    struct connection *connection;
+    CK_RV rv = CKR_OK;
+
+    if (life % 2 == 0)
+        return CKR_CRYPTOKI_NOT_INITIALIZED;
+    connection = own_connection();
+    if (!connection)
+        return CKR_HOST_MEMORY;
+    pthread_mutex_lock(&connection->busy);
+    for (int attempt = 0; attempt < (look_anew ? 2 : 1); attempt++) {
+        if (connection->fd < 0 || connection->era != atomic_load(&state.era))
+            rv = open_connection(connection, life, look_anew);
+        if (rv == CKR_OK)
+            rv = exchange(connection, call, life, endless ? ENDLESS : LONG);
+        if (rv != CKR_DEVICE_REMOVED || !look_anew)
+            break;
+        rv = CKR_OK; /* the rack has gone: look for its successor */
+    }
+    frame_forget(&connection->frame);
+    if (module_life() != life) {
+        pthread_mutex_lock(&state.lock);
+        close_socket(connection);
+        pthread_mutex_unlock(&state.lock);
+    }
+    pthread_mutex_unlock(&connection->busy);
+    return rv;
+}
+
+/* ---- C_Initialize and C_Finalize ---- */
+
+static CK_RV check_locking(const CK_C_INITIALIZE_ARGS *args)
+{
+    int given;
+
+    if (!args)
+        return CKR_OK;
+    given = !!args->CreateMutex + !!args->DestroyMutex + !!args->LockMutex + !!args->UnlockMutex;
+    return args->pReserved || (given != 0 && given != 4) ? CKR_ARGUMENTS_BAD : CKR_OK;
+}
+
+/* Take the program's own mutexes where it allows no others (PKCS#11 3.2 §5.4.1, case 3). */
+static CK_RV take_locking(const CK_C_INITIALIZE_ARGS *args)
+{
+    CK_RV rv;
+
+    if (!args || !args->CreateMutex || args->flags & CKF_OS_LOCKING_OK)
+        return CKR_OK;
+    rv = args->CreateMutex(&state.mutex);
+    if (rv == CKR_OK)
+        state.locking = *args;
+    return rv;
+}
+
+CK_RV module_initialise(const CK_C_INITIALIZE_ARGS *args)
+{
+    CK_RV rv;
+
+    pthread_mutex_lock(&state.lock);
+    if (module_life() % 2)
+        rv = CKR_CRYPTOKI_ALREADY_INITIALIZED;
+    else if ((rv = check_locking(args)) == CKR_OK)
+        rv = prepare() ? take_locking(args) : CKR_HOST_MEMORY;
+    if (rv == CKR_OK) {
+        seek_rack();
+        atomic_fetch_add(&state.life, 1);
+    }
+    pthread_mutex_unlock(&state.lock);
+    return rv;
+}
+
+static void tell_rack(void)
+{
+    struct frame frame = {0};
+
+    frame_begin(&frame, FINALIZE);
+    frame_end(&frame);
+    if (!frame.failed)
+        dial_exchange(state.anchor, &frame, BRIEF);
+    free(frame.bytes);
+}
+
+CK_RV module_finalise(void)
+{
+    CK_MUTEXCALL destroy;
+
+    pthread_mutex_lock(&state.lock);
+    if (module_life() % 2 == 0) {
+        pthread_mutex_unlock(&state.lock);
+        return CKR_CRYPTOKI_NOT_INITIALIZED;
+    }
+    atomic_fetch_add(&state.life, 1);
+    if (state.anchor >= 0)
+        tell_rack();
+    drop_anchor();
+    for (struct connection *other = state.connections; other; other = other->next) {
+        if (other->fd >= 0)
+            shutdown(other->fd, SHUT_RDWR); /* wakes the thread that waits on it */
+        if (pthread_mutex_trylock(&other->busy) == 0) {
+            close_socket(other);
+            pthread_mutex_unlock(&other->busy);
+        }
+    }
+    destroy = state.locking.DestroyMutex;
+    memset(&state.locking, 0, sizeof state.locking);
+    if (destroy)
+        destroy(state.mutex);
+    state.mutex = NULL;
+    pthread_mutex_unlock(&state.lock);
+    return CKR_OK;
+}

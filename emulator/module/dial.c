@@ -1,0 +1,232 @@
+/* One connection to the rack: where its socket is, who listens there, the hello, one exchange. */
+#define _GNU_SOURCE
+#include "dial.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SECOND INT64_C(1000000000)
+#define WATCHED (50 * SECOND / 1000000)
+
+static const char socket_name[] = "rack.sock";
+
+/* The rack's folder: $UKEY_HOME, or ukeylab in the XDG state folder. A set-uid program looks at
+ * neither. */
+static bool find_home(char *home, size_t size)
+{
+    const char *chosen = secure_getenv("UKEY_HOME");
+    const char *state = secure_getenv("XDG_STATE_HOME");
+    const char *user = secure_getenv("HOME");
+    int length = -1;
+
+    if (chosen && *chosen)
+        length = snprintf(home, size, "%s", chosen);
+    else if (state && *state == '/') /* the XDG specification wants it absolute */
+        length = snprintf(home, size, "%s/ukeylab", state);
+    else if (user && *user)
+        length = snprintf(home, size, "%s/.local/state/ukeylab", user);
+    return length > 0 && (size_t)length < size;
+}
+
+/* Close a socket that was of no use, and keep errno. */
+static int give_up(int fd)
+{
+    int reason = errno;
+
+    if (fd >= 0)
+        close(fd);
+    errno = reason;
+    return -1;
+}
+
+static bool connect_in(int fd, const char *home)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int folder = -1;
+    int length = snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", home, socket_name);
+
+    if (length < 0 || (size_t)length >= sizeof address.sun_path) {
+        /* too long a path for a socket: through the folder's descriptor it has a short name */
+        folder = open(home, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (folder < 0)
+            return false;
+        snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder,
+                 socket_name);
+    }
+    int result;
+    do
+        result = connect(fd, (const struct sockaddr *)&address, sizeof address);
+    while (result < 0 && errno == EINTR);
+    give_up(folder);
+    return result == 0;
+}
+
+static bool is_ours(int fd)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
+}
+
+static void be_patient(int fd, enum patience patience)
+{
+    struct timeval limit = {.tv_sec = patience};
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+}
+
+static bool greet(int fd, const uint8_t identity[IDENTITY_SIZE], enum role role)
+{
+    const char *name = program_invocation_short_name;
+    struct frame frame = {0};
+    uint64_t rv = CKR_GENERAL_ERROR;
+
+    frame_begin(&frame, HELLO);
+    frame_put(&frame, identity, IDENTITY_SIZE);
+    frame_put_word(&frame, (uint64_t)getpid());
+    frame_put_word(&frame, role);
+    frame_put(&frame, name, strnlen(name, 255));
+    frame_end(&frame);
+    if (!frame.failed && dial_exchange(fd, &frame, BRIEF) == CKR_OK &&
+        frame.size == HEADER_SIZE + sizeof rv)
+        memcpy(&rv, frame.bytes + HEADER_SIZE, sizeof rv);
+    frame_forget(&frame);
+    free(frame.bytes);
+    return rv == CKR_OK;
+}
+
+/* Connect to the rack as the application of that identity. Gives the socket, or -1 where no rack of
+ * this user answers, with errno. */
+int dial_rack(const uint8_t identity[IDENTITY_SIZE], enum role role)
+{
+    char home[4096];
+    struct timeval limit = {.tv_sec = BRIEF};
+    int fd;
+
+    if (!find_home(home, sizeof home)) {
+        errno = ENOENT;
+        return -1;
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && fd <= STDERR_FILENO) {
+        /* the program has closed its standard files: its output must not reach the rack */
+        int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        close(fd);
+        fd = higher;
+    }
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit); /* connect heeds it as well */
+    be_patient(fd, BRIEF);
+    if (!connect_in(fd, home))
+        return give_up(fd);
+    errno = EPROTO;
+    if (!is_ours(fd) || !greet(fd, identity, role))
+        return give_up(fd);
+    limit.tv_sec = LONG;
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    be_patient(fd, LONG);
+    return fd;
+}
+
+static bool send_all(int fd, const uint8_t *bytes, size_t size)
+{
+    while (size) {
+        ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            return false;
+        bytes += sent;
+        size -= (size_t)sent;
+    }
+    return true;
+}
+
+static int64_t now(void) /* in nanoseconds */
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * SECOND + time.tv_nsec;
+}
+
+/* Look for the answer for a short while before going to sleep: on an idle processor, to be woken
+ * takes longer than most calls. Whoever else wants the processor gets it meanwhile. */
+static void watch(int fd, struct frame *frame)
+{
+    int64_t end = now() + WATCHED;
+
+    do {
+        ssize_t got = recv(fd, frame->bytes, frame->capacity, MSG_DONTWAIT);
+        if (got > 0)
+            frame->size = (size_t)got;
+        if (got >= 0 || errno != EAGAIN)
+            return; /* an end or a fault shows itself again in receive */
+        sched_yield();
+    } while (now() < end);
+}
+
+/* Receive until `size` bytes of the answer are there. False with errno, which is 0 for a connection
+ * that was ended. */
+static bool receive(int fd, struct frame *frame, size_t size, enum patience patience)
+{
+    int64_t begun = 0;
+
+    while (frame->size < size) {
+        ssize_t got = recv(fd, frame->bytes + frame->size, frame->capacity - frame->size, 0);
+        if (got < 0 && errno == EINTR) {
+            /* a signal restarts the wait: count its length here */
+            begun = begun ? begun : now();
+            if (patience != ENDLESS && now() - begun > patience * SECOND) {
+                errno = EAGAIN;
+                return false;
+            }
+            continue;
+        }
+        if (got <= 0) {
+            errno = got == 0 ? 0 : errno;
+            return false;
+        }
+        frame->size += (size_t)got;
+    }
+    return true;
+}
+
+/* Send a frame and receive the answer in its place. CKR_DEVICE_REMOVED where the rack is gone,
+ * CKR_DEVICE_ERROR for an answer that is none or does not come in time; the connection is of no
+ * more use then. */
+CK_RV dial_exchange(int fd, struct frame *frame, enum patience patience)
+{
+    const uint8_t version = PROTOCOL_VERSION, number = frame->bytes[1];
+    uint32_t length;
+
+    if (!send_all(fd, frame->bytes, frame->size))
+        return errno == EAGAIN ? CKR_DEVICE_ERROR : CKR_DEVICE_REMOVED;
+    explicit_bzero(frame->bytes, frame->size);
+    frame->size = 0;
+    watch(fd, frame);
+    if (patience == ENDLESS)
+        be_patient(fd, ENDLESS);
+    if (!receive(fd, frame, HEADER_SIZE, patience))
+        return errno == EAGAIN ? CKR_DEVICE_ERROR : CKR_DEVICE_REMOVED;
+    if (patience == ENDLESS)
+        be_patient(fd, LONG);
+    memcpy(&length, frame->bytes + 2, sizeof length);
+    if (frame->bytes[0] != version || frame->bytes[1] != number || length > FRAME_LIMIT ||
+        frame->size > HEADER_SIZE + (size_t)length)
+        return CKR_DEVICE_ERROR;
+    if (!frame_reserve(frame, HEADER_SIZE + (size_t)length))
+        return CKR_HOST_MEMORY;
+    if (!receive(fd, frame, HEADER_SIZE + (size_t)length, LONG))
+        return errno == EAGAIN ? CKR_DEVICE_ERROR : CKR_DEVICE_REMOVED;
+    return frame->size == HEADER_SIZE + (size_t)length ? CKR_OK : CKR_DEVICE_ERROR;
+}

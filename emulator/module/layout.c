@@ -1,0 +1,182 @@
+/* The structs with pointers that mechanisms have as parameter: parameters.def, walked. */
+#include "module.h"
+
+#define NUMBER(x) M_NUMBER
+#define BYTE(x) M_BYTE
+#define BYTES(x) M_BYTES
+#define LENGTH_BYTES(x) M_LENGTH_BYTES
+#define BITS(x) M_BITS
+#define BYTES_8(x) M_BYTES_8
+#define BYTES_16(x) M_BYTES_16
+#define POINTER_8(x) M_POINTER_8
+#define ITEMS(x) M_ITEMS
+#define OAEP_POINTER(x) M_OAEP_POINTER
+#define SKIPPED(x) M_SKIPPED
+#define IV(x) M_IV
+#define TAG(x) M_TAG
+#define TAG_BITS(x) M_TAG_BITS
+#define TAG_16(x) M_TAG_16
+
+#define LAYOUT(name, size, ...) static const struct layout layout_##name = {size, {__VA_ARGS__}};
+#define MESSAGE(name, size, ...) LAYOUT(name, size, __VA_ARGS__)
+#define PARAMETER(mechanism, name, layout)
+#define TEMPLATE_ATTRIBUTE(type, name)
+#include "parameters.def"
+#undef LAYOUT
+#undef MESSAGE
+#undef PARAMETER
+#undef TEMPLATE_ATTRIBUTE
+
+#define LAYOUT(name, size, ...)
+#define MESSAGE(name, size, ...)
+#define PARAMETER(mechanism, name, layout) {mechanism, &layout_##layout},
+#define TEMPLATE_ATTRIBUTE(type, name)
+static const struct {
+    CK_MECHANISM_TYPE mechanism;
+    const struct layout *layout;
+} parameters[] = {
+#include "parameters.def"
+};
+#undef MESSAGE
+#undef PARAMETER
+
+#define MESSAGE(name, size, ...) &layout_##name,
+#define PARAMETER(mechanism, name, layout)
+static const struct layout *const messages[] = {
+#include "parameters.def"
+};
+#undef MESSAGE
+#undef TEMPLATE_ATTRIBUTE
+
+#define MESSAGE(name, size, ...)
+#define TEMPLATE_ATTRIBUTE(type, name) type,
+static const CK_ATTRIBUTE_TYPE template_attributes[] = {
+#include "parameters.def"
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* The layout of a mechanism's parameter; NULL where it is flat, or where no layout is that long. */
+const struct layout *layout_of_mechanism(CK_MECHANISM_TYPE mechanism, CK_ULONG size)
+{
+    for (size_t i = 0; i < COUNT(parameters); i++)
+        if (parameters[i].mechanism == mechanism && parameters[i].layout->size == size)
+            return parameters[i].layout;
+    return NULL;
+}
+
+bool mechanism_has_layout(CK_MECHANISM_TYPE mechanism)
+{
+    for (size_t i = 0; i < COUNT(parameters); i++)
+        if (parameters[i].mechanism == mechanism)
+            return true;
+    return false;
+}
+
+const struct layout *layout_of_message(CK_ULONG size)
+{
+    for (size_t i = 0; i < COUNT(messages); i++)
+        if (messages[i]->size == size)
+            return messages[i];
+    return NULL;
+}
+
+const struct layout *layout_oaep(void)
+{
+    return &layout_OAEP;
+}
+
+bool is_template_attribute(CK_ATTRIBUTE_TYPE type)
+{
+    for (size_t i = 0; i < COUNT(template_attributes); i++)
+        if (template_attributes[i] == type)
+            return true;
+    return false;
+}
+
+static size_t member_size(enum member member)
+{
+    switch (member) {
+    case M_END: return 0;
+    case M_BYTE: return 1;
+    case M_NUMBER: case M_BYTES_8: case M_POINTER_8: case M_OAEP_POINTER: case M_SKIPPED:
+    case M_TAG_16: return 8;
+    case M_BYTES: case M_LENGTH_BYTES: case M_BITS: case M_BYTES_16: case M_ITEMS: case M_IV:
+    case M_TAG: case M_TAG_BITS: return 16;
+    }
+    return 0;
+}
+
+static bool is_aligned(enum member member)
+{
+    return member != M_BYTE && member != M_BYTES_8 && member != M_BYTES_16;
+}
+
+/* The member at an index of a struct in the program's memory. */
+struct field layout_field(const struct layout *layout, unsigned index, const void *base)
+{
+    const uint8_t *at = base;
+    size_t offset = 0;
+
+    for (unsigned i = 0;; i++) {
+        if (is_aligned(layout->members[i]))
+            offset = (offset + 7) & ~(size_t)7;
+        if (i == index)
+            break;
+        offset += member_size(layout->members[i]);
+    }
+    struct field field = {.member = layout->members[index]};
+    uint64_t first = 0, second = 0;
+    at += offset;
+    if (member_size(field.member) >= 8)
+        memcpy(&first, at, 8);
+    if (member_size(field.member) >= 16)
+        memcpy(&second, at + 8, 8);
+    switch (field.member) {
+    case M_NUMBER:
+        field.number = first;
+        break;
+    case M_BYTE:
+        field.number = *at;
+        break;
+    case M_LENGTH_BYTES: case M_ITEMS: /* the length comes first */
+        field.bytes = (uint8_t *)(uintptr_t)second;
+        field.size = field.number = first;
+        break;
+    case M_BITS: case M_TAG_BITS:
+        field.bytes = (uint8_t *)(uintptr_t)first;
+        field.number = second;
+        field.size = second / 8 + (second % 8 != 0);
+        break;
+    case M_BYTES_8: case M_BYTES_16:
+        field.bytes = (uint8_t *)(uintptr_t)at;
+        field.size = field.member == M_BYTES_8 ? 8 : 16;
+        break;
+    case M_POINTER_8: case M_TAG_16: case M_OAEP_POINTER: case M_SKIPPED:
+        field.bytes = (uint8_t *)(uintptr_t)first;
+        field.size = field.member == M_POINTER_8 ? 8 : field.member == M_TAG_16 ? 16 : 0;
+        break;
+    case M_BYTES: case M_IV: case M_TAG:
+        field.bytes = (uint8_t *)(uintptr_t)first;
+        field.size = field.number = second;
+        break;
+    case M_END:
+        break;
+    }
+    return field;
+}
+
+/* Whether the lengths inside a struct can be true. */
+bool layout_fits(const struct layout *layout, const void *base)
+{
+    for (unsigned i = 0; layout->members[i] != M_END; i++) {
+        struct field field = layout_field(layout, i, base);
+        uint64_t most = field.member == M_ITEMS ? MOST_ATTRIBUTES : MOST_PARAMETER;
+        if (field.bytes && field.size > most)
+            return false;
+        if (field.member == M_OAEP_POINTER && field.bytes &&
+            !layout_fits(&layout_OAEP, field.bytes))
+            return false;
+    }
+    return true;
+}
