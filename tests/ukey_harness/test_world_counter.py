@@ -231,6 +231,24 @@ def test_break_leaves_the_token_as_it_was(
     monkeypatch.setattr(CertificateAuthority, "issue_from_request", refuse)
     with pytest.raises(AuthorityError, match="closed today"):
         provision(counter, token, key="p256")
+    assert_empty(token)
+
+
+def test_certificate_that_reached_no_key_is_revoked(
+    counter: Counter, token: Token, ca: CertificateAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise pkcs11.DeviceMemory
+
+    monkeypatch.setattr("ukey_harness.world.counter._Desk.put_seal", fail)
+    with pytest.raises(CounterError, match="token 'counter' answered DeviceMemory"):
+        provision(counter, token, key="p256")
+    assert_empty(token)
+    (issued,) = ca.register.holders()
+    assert ca.is_revoked(issued.serial)
+
+
+def assert_empty(token: Token) -> None:
     module = Module.acquire(token.module)
     try:
         slots = module.library.get_slots(token_present=True)

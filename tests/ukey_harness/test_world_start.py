@@ -129,9 +129,9 @@ def test_two_worlds_do_not_share_a_home(tmp_path: Path) -> None:
 def test_taken_port_is_named(tmp_path: Path) -> None:
     with World.start(tmp_path) as world:
         port = int(world.portal_url.rsplit(":", 1)[1])
-    with socket.create_server(("127.0.0.1", port)):
-        with pytest.raises(WorldError, match=f"port {port} of 127.0.0.1.*end the program"):
-            World.start(tmp_path)
+    taken = pytest.raises(WorldError, match=f"port {port} of 127.0.0.1.*end the program")
+    with socket.create_server(("127.0.0.1", port)), taken:
+        World.start(tmp_path)
     World.start(tmp_path).stop()
 
 
@@ -216,3 +216,12 @@ def test_state_survives_a_kill(tmp_path: Path) -> None:
     assert killed.returncode == -9
     with World.start(tmp_path) as world:
         assert world.ca.root.serial_number == int(killed.stdout)
+
+
+def test_missing_extra_is_named() -> None:
+    program = "import sys; sys.modules['starlette'] = None; import ukey_harness.world"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode != 0
+    assert "pip install 'ukeylab[world]'" in ended.stderr.splitlines()[-1]

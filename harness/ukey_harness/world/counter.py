@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
@@ -49,6 +50,8 @@ _GUARDED: Final = {
     Attribute.EXTRACTABLE: False,
 }
 _TEMPORARY_ID_BYTES: Final = 20
+# One key at a time: a login or logout counts for the whole program (PKCS#11 v3.2 §5.6.8).
+_clerk = threading.Lock()
 
 
 class CounterError(WorldError):
@@ -84,7 +87,8 @@ class Counter:
             raise CounterError(f"{key!r} is not a kind of key: {', '.join(KEYS)} are")
         seal = draw_seal(unit.name, unit.number)
         path = os.fspath(module)
-        with _faults(path, token_label), _session(path, token_label, pin) as session:
+        certificate = None
+        with _clerk, _faults(path, token_label), _session(path, token_label, pin) as session:
             desk = _Desk(session)
             try:
                 public, private = desk.make_pair(key, unit.name)
@@ -99,6 +103,9 @@ class Counter:
                 desk.put_seal(seal)
             except BaseException:
                 desk.take_back()
+                if certificate is not None:
+                    # It has reached no key, and its private key is gone.
+                    self._ca.revoke(certificate.serial_number, "cessationOfOperation")
                 raise
         return certificate
 
@@ -229,7 +236,7 @@ def _session(path: str, token_label: str, pin: str) -> Iterator[pkcs11.Session]:
         try:
             session = token.open(rw=True, user_pin=pin)
         except pkcs11.UserAlreadyLoggedIn:
-            # The login of this program's holder counts for all its sessions (PKCS#11 §5.6.8).
+            # The login of this program's holder counts for all its sessions (PKCS#11 v3.2 §5.6.8).
             session = token.open(rw=True)
         try:
             yield session

@@ -78,11 +78,11 @@ def _landing(ca: CertificateAuthority) -> Endpoint:
     return landing
 
 
-def _description(certificate: x509.Certificate) -> dict[str, str]:
+def _description(certificate: x509.Certificate) -> dict[str, str | list[str]]:
     return {
         "name": str(certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value),
         "until": f"{certificate.not_valid_after_utc:%Y-%m-%d}",
-        "sha256": certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
+        "sha256": certificate.fingerprint(hashes.SHA256()).hex(":").upper().split(":"),
     }
 
 
