@@ -10,7 +10,7 @@ from program import PIN, Program, attributes
 
 from ukey_emulator.chip import Chip, Role
 from ukey_emulator.cryptoki.face import Face
-from ukey_emulator.cryptoki.wire import Attribute, Mechanism, Query
+from ukey_emulator.cryptoki.wire import Attribute, Mechanism, Out, Query
 from ukey_emulator.rack.keyring import Keyring
 from ukey_emulator.terms import CKA, CKC, CKK, CKM, CKO, CKR, CKU
 
@@ -284,3 +284,14 @@ def test_a_full_key_says_so_and_loses_nothing(program: Program, face: Face) -> N
     assert program.rv("C_SetAttributeValue", session, kept, template) == CKR.DEVICE_MEMORY
     assert program.read(session, kept, CKA.LABEL) == b"note"
     assert program.find(session) == before
+
+
+def test_a_search_in_small_batches_loses_nothing(program: Program) -> None:
+    session = program.open()
+    made = [data(program, session) for _ in range(5)]
+    program.C_FindObjectsInit(session, [])
+    batches = []
+    while batch := program.C_FindObjects(session, Out(asked=True, capacity=2)):
+        batches.append(batch)
+    assert batches == [made[:2], made[2:4], made[4:]]
+    program.C_FindObjectsFinal(session)

@@ -1,5 +1,6 @@
 """Object management (PKCS#11 3.2 §5.7)."""
 
+import itertools
 from collections.abc import Iterator
 
 from ukey_emulator.chip import Refusal, Role
@@ -142,7 +143,7 @@ def C_FindObjects(app: Application, session: Session, out: Out) -> list[int]:
     if not out.asked or out.capacity is None:
         raise Refusal(CKR.ARGUMENTS_BAD, "a pointer is NULL")
     found: Iterator[int] = operation.context  # type: ignore[assignment]
-    return [handle for handle, _ in zip(found, range(out.capacity), strict=False)]
+    return list(itertools.islice(found, out.capacity))
 
 
 def C_FindObjectsFinal(app: Application, session: Session) -> None:
