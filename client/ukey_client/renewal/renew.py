@@ -30,7 +30,9 @@ from ukey_client.errors import (
     HolderError,
     KeyAbsent,
     KeyUnsuitable,
+    RenewalFailed,
     TokenFailed,
+    Unreachable,
 )
 from ukey_client.renewal import unfinished
 from ukey_client.renewal.acceptance import check_successor
@@ -169,10 +171,10 @@ class _Renewal:
             return
         try:
             transaction.confirm(installed.certificate)
-        except HolderError as error:
+        except (RenewalFailed, Unreachable) as error:
             # Whether the CA holds it for confirmed is not sure, even if it says no: both stay,
             # and the next run asks.
-            raise RenewalUnconfirmed(error.message) from error
+            raise RenewalUnconfirmed(error.message.partition("。")[0]) from error
 
     def _conclude(self, new: HeldCertificate, old: HeldCertificate) -> HeldCertificate:
         """Remove the old one, and others that were to succeed it; the new one is the only."""

@@ -9,6 +9,9 @@ from ukey_client.renewal.errors import AnswerOdd
 MEDIA_TYPE: Final = "application/pkixcmp"
 _SERVICE: Final = "认证机构（CA）"
 _LIMIT: Final = 256 * 1024  # bytes of an answer; a certificate with its chain has about 6,000
+# A server of HTTP/1.0 that keeps connections, as OpenSSL's does, takes the end of one that was not
+# announced for the end of the transaction; and our HTTP keeps none to a server of HTTP/1.0.
+_ONE_EACH: Final = {"Connection": "close"}
 _OK: Final = 200
 _SERVER_ERROR: Final = 500
 
@@ -26,7 +29,7 @@ class Transfer:
 
     def send(self, message: bytes) -> bytes:
         """Send a message and return the answer's bytes; Unreachable, or AnswerOdd."""
-        answer = self._exchange.post("", message, MEDIA_TYPE, limit=_LIMIT)
+        answer = self._exchange.post("", message, MEDIA_TYPE, headers=_ONE_EACH, limit=_LIMIT)
         if answer.media_type == MEDIA_TYPE and answer.body:
             return answer.body  # whatever the status: an error of CMP says more than one of HTTP
         if answer.status >= _SERVER_ERROR:

@@ -242,7 +242,7 @@ def _status(info: StatusInfo) -> dict[str, Any]:
 def _info(kind: str, content: bytes | None) -> dict[str, Any]:
     item: dict[str, Any] = {"info_type": kind}
     if content is not None:
-        item["info_value"] = core.Any.load(content)
+        item["info_value"] = syntax.InfoTypeAndValue._oid_specs[kind].load(content)  # noqa: SLF001 - ours
     return item
 
 
