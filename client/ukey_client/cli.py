@@ -36,6 +36,7 @@ class HolderCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Run the command; every fault becomes a message and an exit code."""
+        sys.unraisablehook = _hide_loose_ends
         try:
             return super().invoke(ctx)
         except HolderError as error:
@@ -52,6 +53,15 @@ class HolderCommand(click.Command):
                 err=True,
             )
             ctx.exit(int(ExitCode.INTERNAL))
+
+
+def _hide_loose_ends(fault: "sys.UnraisableHookArgs") -> None:
+    """Keep quiet about what python-pkcs11 cannot end on a key that has gone.
+
+    It tries so when its objects are collected, and Python would print a traceback.
+    """
+    if not type(fault.exc_value).__module__.startswith("pkcs11.") or os.environ.get(_DEBUG):
+        sys.__unraisablehook__(fault)
 
 
 def _report(ctx: click.Context, error: HolderError) -> None:

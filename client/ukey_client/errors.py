@@ -5,6 +5,7 @@ Every error carries a message in Chinese that names the fault and the way out, a
 code with which a command ends. Nothing else than a HolderError leaves this package on purpose.
 """
 
+import re
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
@@ -124,6 +125,7 @@ class TokenUriInvalid(HolderError):
     exit_code = ExitCode.USAGE
 
     def __init__(self, uri: str, reason: str) -> None:
+        uri = re.sub("pin-value=[^&]*", "pin-value=***", uri)  # a PIN is never shown
         super().__init__(f"无效的 PKCS#11 URI“{uri}”：{reason}。正确的例子：pkcs11:token=名称")
         self.uri = uri
         self.reason = reason
@@ -355,7 +357,7 @@ class Unreachable(HolderError):
     exit_code = ExitCode.UNREACHABLE
 
     def __init__(self, service: str, url: str, reason: str = "") -> None:
-        why = f":{reason}" if reason else ""
+        why = f"：{reason}" if reason else ""
         super().__init__(f"无法连接{service}（{url}）{why}。请检查网络和地址后重试。")
         self.service = service
         self.url = url
@@ -402,7 +404,7 @@ class NotAPdf(DocumentError):
     """Not a PDF, or one that is too broken to be read."""
 
     def __init__(self, reason: str = "") -> None:
-        why = f"({reason})" if reason else ""
+        why = f"（{reason}）" if reason else ""
         super().__init__(f"这个文件不是有效的 PDF{why}。请换用由网报系统生成的 PDF 文件。")
         self.reason = reason
 

@@ -144,10 +144,10 @@ def _inherited(page: generic.DictionaryObject, name: str) -> generic.PdfObject |
     for _ in range(64):
         if node is None:
             return None
-        if name in node:
-            value: generic.PdfObject = node[name]
+        value = _entry(node, name)
+        if value is not None:
             return value
-        parent = node.get("/Parent")
+        parent = _entry(node, "/Parent")
         node = parent if isinstance(parent, generic.DictionaryObject) else None
     return None
 
@@ -164,7 +164,17 @@ def _sealed_fields(reader: PdfFileReader) -> tuple[str, ...]:
 
 
 def _field_names(reader: PdfFileReader) -> frozenset[str]:
-    form = reader.root.get("/AcroForm")
-    fields = form.get("/Fields", ()) if isinstance(form, generic.DictionaryObject) else ()
-    found = (field.get_object() for field in fields)
-    return frozenset(str(one.get("/T")) for one in found if isinstance(one, dict))
+    form = _entry(reader.root, "/AcroForm")
+    fields = _entry(form, "/Fields") if isinstance(form, generic.DictionaryObject) else None
+    if not isinstance(fields, generic.ArrayObject):
+        return frozenset()
+    return frozenset(str(_entry(field.get_object(), "/T")) for field in fields)
+
+
+def _entry(node: generic.DictionaryObject, name: str) -> generic.PdfObject | None:
+    """Read an entry; unlike pyHanko's get(), its [] follows references."""
+    try:
+        value: generic.PdfObject = node[name]
+    except KeyError:
+        return None
+    return value

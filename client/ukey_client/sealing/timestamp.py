@@ -1,8 +1,8 @@
 """Time-stamps (RFC 3161) from the CA's authority, within our limits of time and size."""
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from asn1crypto import cms, tsp  # type: ignore[import-untyped]
+from asn1crypto import cms, core, tsp  # type: ignore[import-untyped]
 from cryptography import x509
 from pyhanko.sign.timestamps import TimeStamper
 
@@ -12,6 +12,15 @@ from ukey_client.network.exchange import Exchange
 _SERVICE: Final = "时间戳服务"
 _LIMIT: Final = 256 * 1024  # bytes
 _OK: Final = 200
+
+
+class _Response(core.Sequence):  # type: ignore[misc]
+    """TimeStampResp (RFC 3161 §2.4.2); asn1crypto's does not know that a refusal has no token."""
+
+    _fields: ClassVar = [
+        ("status", tsp.PKIStatusInfo),
+        ("time_stamp_token", cms.ContentInfo, {"optional": True}),
+    ]
 
 
 class TimeAuthority(TimeStamper):
@@ -38,13 +47,14 @@ class TimeAuthority(TimeStamper):
             raise self._refused("时间戳与请求不符")
         return token
 
-    async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:
+    async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> "_Response":
         """Send a request; Unreachable if there is no answer."""
         with Exchange(self.url, _SERVICE) as exchange:
             answer = exchange.post("", req.dump(), "application/timestamp-query", limit=_LIMIT)
         if answer.status != _OK:
             raise Unreachable(_SERVICE, self.url, f"HTTP {answer.status}")
-        return tsp.TimeStampResp.load(answer.body, strict=True)
+        response: _Response = _Response.load(answer.body, strict=True)
+        return response
 
     def certificates(self) -> list[x509.Certificate]:
         """Certificates that the authority has signed with so far."""
