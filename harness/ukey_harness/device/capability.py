@@ -81,36 +81,26 @@ def _weigh_plugging(
 
 
 def _weigh_locking(findings: Findings, file: DeviceFile, measured: Mapping[str, Any]) -> None:
-    claimed = file.claims.locks_after
-    after = measured.get("after_wrong_pin")
     if file.kind == "module":
         findings.say(
             LOCKING, present=False, reason="真实的钥匙：最后一次口令机会永不用掉，不做锁定试验"
         )
         return
-    counted = after is not None and _counted(measured, after)
-    if after is not None and bool(claimed) != counted:
+    trial = measured["lock_trial"]
+    claimed, locked, tried = file.claims.locks_after, trial["locked_after"], trial["tried"]
+    if (claimed or None) != locked:
         findings.discrepancies.append(
             f"设备文件称口令{f'错 {claimed} 次锁定' if claimed else '不会锁定'}，"
-            f"而输错一次后{'有' if counted else '没有'}计数的迹象"
+            f"试验中{f'错 {locked} 次锁定' if locked else f'错 {tried} 次仍未锁定'}"
         )
-    if not counted:
+    if locked is None:
         reason = (
-            f"{file.name} 的口令输错不会锁定：输错一次后 C_GetTokenInfo "
-            "未给出 CKF_USER_PIN_COUNT_LOW"
+            f"{file.name} 的口令输错不会锁定：连续输错 {tried} 次后，"
+            f"正确的口令仍返回 {trial['right_pin']}"
         )
-    elif not claimed:
-        reason = f"设备文件称 {file.name} 的口令不会锁定（claims.locks_after = 0）"
     else:
-        reason = f"设备文件称错 {claimed} 次锁定；输错一次后已见计数"
-    findings.say(LOCKING, present=counted and bool(claimed), reason=reason)
-
-
-def _counted(measured: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    if "CKF_USER_PIN_COUNT_LOW" in after["flags"]:
-        return True
-    before, left = measured.get("tries_left"), after.get("tries_left")
-    return before is not None and left is not None and left < before
+        reason = f"连续输错 {locked} 次后，正确的口令返回 {trial['right_pin']}"
+    findings.say(LOCKING, present=locked is not None, reason=reason)
 
 
 def _weigh_tries(findings: Findings, file: DeviceFile, measured: Mapping[str, Any]) -> None:

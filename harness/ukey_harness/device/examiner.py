@@ -16,7 +16,7 @@ from typing import Any
 
 from ukey_harness.cryptoki import CryptokiError, Module, ModuleLoadError
 from ukey_harness.cryptoki.module import SO, USER, padded_text
-from ukey_harness.cryptoki.returns import SLOT_FLAGS, TOKEN_FLAGS, flag_names
+from ukey_harness.cryptoki.returns import SLOT_FLAGS, TOKEN_FLAGS, flag_names, return_name
 
 TIME_LIMIT = 60.0
 TOKEN_INITIALIZED = 0x400
@@ -149,27 +149,30 @@ def _tries_left(module: Module, slot: int) -> int | None:
     return None
 
 
-def try_wrong_pin(module: str, label: str, serial: str, pin: str) -> dict[str, Any]:
-    """Log in with a wrong PIN once, then with the right one; return what the token showed between.
+def lock_trial(module: str, label: str, serial: str, pin: str, most: int) -> dict[str, Any]:
+    """Log in with a wrong PIN up to `most` times and see whether the token locks itself.
 
-    It spends one try and gives it back: only for tokens that are made anew.
+    Only for tokens that are made anew: afterwards this one may be locked for good.
+    locked_after is the number of wrong PINs after which the right one was refused, None if never.
     """
+    wrong = ("0" if not pin.startswith("0") else "1") * len(pin)
     with _initialized(module) as loaded:
         slot = _slot(loaded, label, serial)
         session = loaded.open_session(slot)
-        wrong = ("0" if not pin.startswith("0") else "1") * len(pin)
         secret = wrong.encode()
-        code = loaded.call("Login", session, USER, secret, len(secret))
-        token = loaded.structure("GetTokenInfo", "CK_TOKEN_INFO", slot)
-        seen = {
-            "refused": code != 0,
-            "flags": flag_names(token.flags, TOKEN_FLAGS),
-            "tries_left": _tries_left(loaded, slot),
-        }
-        if code == 0:
-            loaded.must("Logout", session)
-        loaded.login(session, USER, pin)
-        loaded.must("Logout", session)
+        seen: dict[str, Any] = {"locked_after": None, "tried": most}
+        for count in range(1, most + 1):
+            code = loaded.call("Login", session, USER, secret, len(secret))
+            if code == 0:
+                raise DeviceError(f"{module} accepted a wrong PIN")
+            token = loaded.structure("GetTokenInfo", "CK_TOKEN_INFO", slot)
+            flags = flag_names(token.flags, TOKEN_FLAGS)
+            if count == 1:
+                seen["after_one"] = {"flags": flags, "tries_left": _tries_left(loaded, slot)}
+            if "CKF_USER_PIN_LOCKED" in flags or return_name(code) == "CKR_PIN_LOCKED":
+                seen["locked_after"] = count
+                break
+        seen["right_pin"] = return_name(loaded.call("Login", session, USER, pin.encode(), len(pin)))
         return seen
 
 
@@ -233,7 +236,7 @@ def _blank_slot(module: Module) -> int:
 
 _VERBS = {
     "examine": examine,
-    "try_wrong_pin": try_wrong_pin,
+    "lock_trial": lock_trial,
     "initialise": initialise,
     "unblock": unblock,
     "present": present,

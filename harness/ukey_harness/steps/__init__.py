@@ -1,0 +1,1 @@
+"""Chinese step definitions: they see the device only through its port."""

@@ -1,0 +1,28 @@
+"""From a device file to the device itself."""
+
+import tempfile
+from pathlib import Path
+
+from ukey_harness.device.claim import read_device_file
+from ukey_harness.device.emulated import EmulatedDevice
+from ukey_harness.device.foreign import ForeignDevice
+from ukey_harness.device.port import Device
+from ukey_harness.device.softhsm import SoftHsmDevice
+
+_KINDS: dict[str, type[Device]] = {
+    "emulated": EmulatedDevice,
+    "softhsm2": SoftHsmDevice,
+    "module": ForeignDevice,
+}
+
+
+def device_of(name: str, home: Path | None = None) -> Device:
+    """Return the device of a shipped device file's name or a path; use it as a context manager.
+
+    home: its private folder (default: a new temporary one); `close` removes it.
+    DeviceFileError: the file is wrong. DeviceError: the device is not as the file says.
+    """
+    file = read_device_file(name)
+    # Unix sockets stand in the home, and their paths may be 107 bytes long at most: keep it short.
+    folder = home or Path(tempfile.mkdtemp(prefix="ukey-"))
+    return _KINDS[file.kind](file, folder)

@@ -1,0 +1,168 @@
+"""The pytest plugin: fresh keys as fixtures, and the options of the lab's scenarios.
+
+Loaded into every pytest run of an environment that has ukeylab, so it imports nothing but pytest
+until a fixture or a scenario of ours is used, and adds no option that another project may have.
+"""
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from ukey_emulator.remote import RackProcess
+
+    from ukey_harness.fixtures import Key
+    from ukey_harness.steps.worlds import WorldPool
+    from ukey_harness.verdicts.session import RecordedSession
+    from ukey_harness.world import World
+
+DEVICE = "ukey_device"
+REPORT = "ukey_report"
+
+# The configurations of the runs of this process, the innermost last (pytester nests them).
+running: list[pytest.Config] = []
+recorded = pytest.StashKey["RecordedSession"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options under names that are ours alone."""
+    group = parser.getgroup("ukeylab", "ukeylab: keys and scenarios")
+    group.addoption(
+        "--ukey-device",
+        dest=DEVICE,
+        metavar="FILE",
+        default=None,
+        help="device under test: emulated (default), softhsm2, or a device file's path",
+    )
+    group.addoption(
+        "--ukey-report",
+        dest=REPORT,
+        metavar="DIR",
+        default=None,
+        help="folder for record.json, report.html and junit.xml of the scenarios' run",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, object, object]:
+    """Add --device as a short form, once everybody else has had the chance to take that name."""
+    del early_config, args
+    result = yield
+    if not _taken(parser, "--device"):
+        parser.getgroup("ukeylab").addoption(
+            "--device", dest=DEVICE, metavar="FILE", default=None, help="same as --ukey-device"
+        )
+    return result
+
+
+def _taken(parser: pytest.Parser, name: str) -> bool:
+    groups = [*parser._groups, parser._anonymous]  # noqa: SLF001 - pytest has no public way to ask
+    return any(name in option.names() for group in groups for option in group.options)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Remember the run, for the scenarios' module to find it when it is imported."""
+    running.append(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Forget the run."""
+    if config in running:
+        running.remove(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Give pytest-xdist's workers the run that their records belong to."""
+    from ukey_harness.verdicts.session import session_of  # noqa: PLC0415 - only with workers
+
+    config, workerinput = node.config, node.workerinput  # type: ignore[attr-defined]
+    session = session_of(config)
+    if session is not None:
+        workerinput["ukey_run"] = [session.run.id, session.run.started]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Put the record of this run together, if scenarios of ours were in it."""
+    record = session.config.stash.get(recorded, None)
+    if record is not None:
+        record.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say where the record is."""
+    record = config.stash.get(recorded, None)
+    if record is not None and record.written is not None:
+        terminalreporter.write_line(f"ukeylab: {record.summary()}")
+        terminalreporter.write_line(f"ukeylab: report in {record.written}")
+
+
+@pytest.fixture(scope="session")
+def ukey_rack() -> Iterator["RackProcess"]:
+    """A private rack for this process; UKEY_HOME names it while the tests run."""
+    from ukey_emulator import module_path  # noqa: PLC0415 - not in other people's runs
+    from ukey_emulator.remote import RackProcess  # noqa: PLC0415 - the same
+
+    with pytest.MonkeyPatch.context() as patch, RackProcess.start() as rack:
+        patch.setenv("UKEY_HOME", str(rack.home))
+        patch.setenv("PKCS11_MODULE", str(module_path()))
+        yield rack
+
+
+@pytest.fixture(scope="session")
+def ukey_module(ukey_rack: "RackProcess") -> str:
+    """The path of the PKCS#11 module, with a rack behind it."""
+    del ukey_rack
+    return os.environ["PKCS11_MODULE"]
+
+
+@pytest.fixture
+def ukey(ukey_rack: "RackProcess", ukey_module: str) -> Iterator["Key"]:
+    """A fresh key, plugged in: label, pin, so_pin, serial, slot, uri, module, plug(), unplug()."""
+    from ukey_harness.fixtures import Key  # noqa: PLC0415 - not in other people's runs
+
+    with ukey_rack.remote() as remote:
+        key = Key.fresh(remote, ukey_module, ukey_rack.home)
+        yield key
+        remote.remove(key.name)
+
+
+@pytest.fixture(scope="session")
+def _ukey_worlds() -> Iterator["WorldPool"]:
+    from ukey_harness.steps.worlds import WorldPool  # noqa: PLC0415 - not in other people's runs
+
+    pool = WorldPool()
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def world(_ukey_worlds: "WorldPool") -> Iterator["World"]:
+    """CA and portal on loopback, for tests only; whoever turns the clock leaves no traces.
+
+    One world serves test after test, and is replaced after one that changed its clock or took a
+    service down.
+    """
+    from ukey_harness.fixtures import as_new  # noqa: PLC0415 - not in other people's runs
+
+    running_world = _ukey_worlds.current()
+    yield running_world
+    if not as_new(running_world):
+        _ukey_worlds.close()
+
+
+def report_folder(config: pytest.Config) -> Path | None:
+    """Return where the record goes: --ukey-report, else pytest's cache, None without either."""
+    chosen = config.getoption(REPORT)
+    if chosen:
+        return Path(str(chosen)).absolute()
+    cache = getattr(config, "cache", None)
+    return None if cache is None else Path(cache.mkdir("ukeylab"))

@@ -1,0 +1,1 @@
+"""The step definitions, a module for each matter."""

@@ -1,0 +1,151 @@
+"""pytest-bdd's hooks, as far as they fill the record."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pytest_bdd.parser import Feature, Scenario, Step
+from pytest_bdd.scenario import scenario_wrapper_template_registry
+
+from ukey_harness.device.capability import missing, needs_of
+from ukey_harness.steps.grammar import needs_of_steps
+from ukey_harness.verdicts.record import ScenarioRecord, StepRecord
+from ukey_harness.verdicts.recorder import Recorder
+from ukey_harness.verdicts.session import RecordedSession
+
+if TYPE_CHECKING:
+    from ukey_harness.device.port import Device
+
+DEVICE_FIXTURE = "device_under_test"
+
+
+def describe(scenario: Scenario, example: dict[str, str] | None = None) -> ScenarioRecord:
+    """Return a scenario as the record names it."""
+    file = Path(scenario.feature.filename)
+    suffix = f"[{'-'.join(example.values())}]" if example else ""
+    tags = scenario.tags | scenario.feature.tags
+    return ScenarioRecord(
+        id=f"{file.parent.name}/{file.stem}::{scenario.name}{suffix}",
+        suite=file.parent.name,
+        feature=scenario.feature.name or file.stem,
+        name=scenario.name + suffix,
+        file=f"features/{file.parent.name}/{file.name}",
+        line=scenario.line_number,
+        tags=sorted(tags),
+        steps=[
+            StepRecord(keyword=step.keyword.strip(), text=step.name, line=step.line_number)
+            for step in scenario.steps
+        ],
+    )
+
+
+def needs_of_scenario(scenario: Scenario) -> set[str]:
+    """Return what a scenario needs of the device: by its tags and by its steps."""
+    steps = [(step.type, step.name) for step in scenario.steps]
+    return needs_of(scenario.tags | scenario.feature.tags) | needs_of_steps(steps)
+
+
+class RecordHooks:
+    """A pytest plugin, registered when the scenarios' module is imported."""
+
+    def __init__(self, session: RecordedSession | None, worker: str) -> None:
+        self._session = session
+        self._worker = worker
+        self.recorder: Recorder | None = None
+        if session is not None:
+            self.recorder = Recorder(session.journal(worker))
+            if session.leads:
+                self.recorder.after_scenario = lambda: session.write("running")
+
+    def pytest_bdd_apply_tag(self, tag: str, function: Callable[..., object]) -> bool:
+        """Keep tags out of pytest's markers: S-B3 is no name, and -k or --suite choose."""
+        del tag, function
+        return True
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Write down what is going to run: what is planned cannot go missing."""
+        if self.recorder is None:
+            return
+        for item in session.items:
+            function = getattr(item, "function", None)
+            template = None
+            if function is not None:
+                template = scenario_wrapper_template_registry.get(function)
+            if template is not None:
+                example = _example(item)
+                self.recorder.plan(describe(template.render(example), example))
+
+    def pytest_bdd_before_scenario(
+        self, request: pytest.FixtureRequest, feature: Feature, scenario: Scenario
+    ) -> None:
+        """Begin the scenario, or say why it cannot be put to this device."""
+        del feature
+        if self.recorder is not None:
+            self.recorder.begin(describe(scenario, _example(request.node)))
+        try:
+            device: Device = request.getfixturevalue(DEVICE_FIXTURE)
+        except Exception as error:
+            if self.recorder is not None:
+                self.recorder.end(error)
+            raise
+        reason = missing(needs_of_scenario(scenario), device.capabilities)
+        if self.recorder is not None:
+            if self.recorder.witness is None:
+                self.recorder.witness = device
+                self.recorder.device(device.record())
+            self.recorder.blank.add(device.pin)
+            self.recorder.blank.add(device.so_pin)
+            if reason:
+                self.recorder.not_applicable(reason)
+                self.recorder.end()
+        if reason:
+            pytest.skip(reason)
+
+    def pytest_bdd_before_step(self, step: Step) -> None:
+        """Begin a step."""
+        del step
+        if self.recorder is not None:
+            self.recorder.begin_step()
+
+    def pytest_bdd_after_step(self, step: Step) -> None:
+        """End a step that was met."""
+        del step
+        if self.recorder is not None:
+            self.recorder.end_step()
+
+    def pytest_bdd_step_error(self, step: Step, exception: Exception) -> None:
+        """End a step that was not."""
+        del step
+        if self.recorder is not None:
+            self.recorder.end_step(exception)
+
+    def pytest_bdd_step_func_lookup_error(self, step: Step, exception: Exception) -> None:
+        """End a step that nobody has defined."""
+        del step
+        if self.recorder is not None:
+            self.recorder.begin_step()
+            self.recorder.end_step(exception)
+
+    def pytest_bdd_after_scenario(self, scenario: Scenario) -> None:
+        """End the scenario."""
+        del scenario
+        if self.recorder is not None:
+            self.recorder.end()
+
+    def note(self, text: str) -> None:
+        """Leave a remark in the step that is running."""
+        if self.recorder is not None:
+            self.recorder.note(text)
+
+
+def _example(node: Any) -> dict[str, str]:  # noqa: ANN401 - a pytest item
+    callspec = getattr(node, "callspec", None)
+    found: dict[str, str] = {} if callspec is None else callspec.params.get("_pytest_bdd_example", {})
+    return found
+
+
+def worker_name() -> str:
+    """Return what pytest-xdist calls this process, "main" without it."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")

@@ -1,0 +1,19 @@
+"""Writes the views of a record beside it."""
+
+from pathlib import Path
+
+from ukey_harness.verdicts.record import Run
+from ukey_harness.verdicts.store import save, write_text
+from ukey_harness.views.junit import junit
+from ukey_harness.views.page import html
+
+RECORD = "record.json"
+PAGE = "report.html"
+JUNIT = "junit.xml"
+
+
+def write_report(run: Run, folder: Path) -> None:
+    """Write record.json, report.html and junit.xml into the folder, each whole or not at all."""
+    save(run, folder / RECORD)
+    write_text(folder / PAGE, html(run))
+    write_text(folder / JUNIT, junit(run))
