@@ -7,32 +7,44 @@ so one sees whether a test asks what the program asks, or only what our module h
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import pkcs11
 import pytest
 from little_authority import LittleAuthority
 from token_under_test import TokenUnderTest, emulated_token, softhsm_token
 
+from ukey_emulator.remote import RackProcess
 
-def _token(folder: Path, *, initialized: bool) -> AbstractContextManager[TokenUnderTest]:
+
+@pytest.fixture(scope="session")
+def rack() -> Iterator[RackProcess]:
+    """Run a rack for the tokens of this process, one at a time."""
+    with RackProcess.start() as rack:
+        yield rack
+
+
+def fresh(
+    request: pytest.FixtureRequest, *, initialized: bool
+) -> AbstractContextManager[TokenUnderTest]:
+    """Give a token of our module, or of the one that the environment names."""
     module = os.environ.get("UKEYLAB_FOREIGN_MODULE")
     if module:
+        folder = request.getfixturevalue("tmp_path")
         return softhsm_token(module, folder, initialized=initialized)
-    return emulated_token(initialized=initialized)
+    return emulated_token(request.getfixturevalue("rack"), initialized=initialized)
 
 
 @pytest.fixture
-def token(tmp_path: Path) -> Iterator[TokenUnderTest]:
+def token(request: pytest.FixtureRequest) -> Iterator[TokenUnderTest]:
     """Give an initialised token with a user PIN, seen by nobody else."""
-    with _token(tmp_path, initialized=True) as token:
+    with fresh(request, initialized=True) as token:
         yield token
 
 
 @pytest.fixture
-def blank_token(tmp_path: Path) -> Iterator[TokenUnderTest]:
+def blank_token(request: pytest.FixtureRequest) -> Iterator[TokenUnderTest]:
     """Give a token that waits for C_InitToken."""
-    with _token(tmp_path, initialized=False) as token:
+    with fresh(request, initialized=False) as token:
         yield token
 
 

@@ -56,11 +56,10 @@ class TokenUnderTest:
 
 
 @contextmanager
-def emulated_token(*, initialized: bool) -> Iterator[TokenUnderTest]:
-    """Plug a fresh key into a rack that nobody else uses."""
-    with RackProcess.start() as rack:
-        with rack.remote() as remote:
-            key = remote.new_key(initialized=initialized)
+def emulated_token(rack: RackProcess, *, initialized: bool) -> Iterator[TokenUnderTest]:
+    """Plug a fresh key into a rack, where it is the only one, and remove it afterwards."""
+    with rack.remote() as remote:
+        key = remote.new_key(initialized=initialized)
         yield TokenUnderTest(
             module=module_path(),
             slot=key.slot,
@@ -69,6 +68,7 @@ def emulated_token(*, initialized: bool) -> Iterator[TokenUnderTest]:
             so_pin="12345678",
             environment={"UKEY_HOME": str(rack.home)},
         )
+        remote.remove(key.name)
 
 
 @contextmanager
