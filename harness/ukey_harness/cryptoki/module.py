@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ukey_harness.cryptoki.abi import FUNCTIONS, declared
+from ukey_harness.cryptoki.abi import FUNCTIONS, FUNCTIONS_2_40, LISTS, declared
 from ukey_harness.cryptoki.returns import return_name
 
 OS_LOCKING_OK = 0x2
@@ -47,19 +47,72 @@ class Module:
         if code != 0 or table[0] == self.ffi.NULL:
             raise ModuleLoadError(f"{self.path}: C_GetFunctionList returned {return_name(code)}")
         self._table = table[0]
+        self._newest: tuple[Any, set[str]] | None = None
+        self._pointers: dict[str, Any] = {}
 
     @property
     def table_version(self) -> str:
         """The version that the function table bears."""
         return f"{self._table.version.major}.{self._table.version.minor}"
 
-    def call(self, function: str, *arguments: Any) -> int:  # noqa: ANN401 - C values of any kind
-        """Call C_<function> with exactly these arguments (None is NULL); return its value."""
+    def exported(self, name: str) -> Any | None:  # noqa: ANN401 - a C function
+        """Return the library's own symbol of that name, None where it has none."""
+        try:
+            return getattr(self._library, name)
+        except AttributeError:
+            return None
+
+    def interface(self, major: int, minor: int) -> Any | None:  # noqa: ANN401 - a C function list
+        """Return the function list of the interface "PKCS 11" of that version (§5.4.6), or None."""
+        if self.exported("C_GetInterface") is None:
+            return None
+        version = self.ffi.new("CK_VERSION *", [major, minor])
+        found = self.ffi.new("CK_INTERFACE **")
+        code = self._library.C_GetInterface(b"PKCS 11", version, found, 0)
+        if code != 0 or found[0] == self.ffi.NULL or found[0].pFunctionList == self.ffi.NULL:
+            return None
+        kind, _ = LISTS[major, minor]
+        return self.ffi.cast(f"{kind} *", found[0].pFunctionList)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The newest version of the standard whose interface the module gives."""
+        for version in sorted(LISTS, reverse=True):
+            if version[0] > 2 and self.interface(*version) is not None:  # noqa: PLR2004 - 3.x
+                return version
+        return int(self._table.version.major), int(self._table.version.minor)
+
+    def has(self, function: str) -> bool:
+        """Tell whether some table of the module has C_<function>."""
+        return bool(self._pointer(function) != self.ffi.NULL)
+
+    def _pointer(self, function: str) -> Any:  # noqa: ANN401 - a C function, or NULL
         if function not in FUNCTIONS:
-            raise KeyError(f"PKCS#11 2.40 has no function C_{function}")
-        pointer = getattr(self._table, f"C_{function}")
+            raise KeyError(f"PKCS#11 3.2 has no function C_{function}")
+        known = self._pointers.get(function)
+        if known is None:
+            table = self._table if function in FUNCTIONS_2_40 else self._table_with(function)
+            known = getattr(table, f"C_{function}") if table is not None else self.ffi.NULL
+            self._pointers[function] = known
+        return known
+
+    def _table_with(self, function: str) -> Any | None:  # noqa: ANN401 - a C function list
+        if self._newest is None:
+            version = self.version
+            table = self.interface(*version)
+            self._newest = table, set(LISTS[version][1] if table is not None else ())
+        table, functions = self._newest
+        return table if function in functions else None
+
+    def call(self, function: str, *arguments: Any) -> int:  # noqa: ANN401 - C values of any kind
+        """Call C_<function> with exactly these arguments (None is NULL); return its value.
+
+        A function of 2.40 is called through C_GetFunctionList's table, a newer one through that of
+        the newest interface. ModuleLoadError where the module has no such function.
+        """
+        pointer = self._pointer(function)
         if pointer == self.ffi.NULL:
-            raise ModuleLoadError(f"{self.path}: the table has no C_{function}")
+            raise ModuleLoadError(f"{self.path}: no table has C_{function}")
         return int(pointer(*[self.ffi.NULL if each is None else each for each in arguments]))
 
     def must(self, function: str, *arguments: Any) -> None:  # noqa: ANN401 - as above

@@ -1,0 +1,199 @@
+"""The numbers behind the standard's names, as far as cases need them (PKCS#11 3.2 headers)."""
+
+from enum import IntEnum, IntFlag
+
+
+class CKO(IntEnum):
+    """Object classes (§4)."""
+
+    DATA = 0x0
+    CERTIFICATE = 0x1
+    PUBLIC_KEY = 0x2
+    PRIVATE_KEY = 0x3
+    SECRET_KEY = 0x4
+    HW_FEATURE = 0x5
+    DOMAIN_PARAMETERS = 0x6
+    MECHANISM = 0x7
+    PROFILE = 0x9
+
+
+class CKK(IntEnum):
+    """Key types."""
+
+    RSA = 0x0
+    EC = 0x3
+    GENERIC_SECRET = 0x10
+    DES3 = 0x15
+    AES = 0x1F
+    ML_KEM = 0x49
+
+
+class CKC(IntEnum):
+    """Certificate types (§4.6)."""
+
+    X_509 = 0x0
+
+
+class CKA(IntEnum):
+    """Attributes (§4)."""
+
+    CLASS = 0x0
+    TOKEN = 0x1
+    PRIVATE = 0x2
+    LABEL = 0x3
+    UNIQUE_ID = 0x4
+    APPLICATION = 0x10
+    VALUE = 0x11
+    CERTIFICATE_TYPE = 0x80
+    ISSUER = 0x81
+    SERIAL_NUMBER = 0x82
+    TRUSTED = 0x86
+    CHECK_VALUE = 0x90
+    KEY_TYPE = 0x100
+    SUBJECT = 0x101
+    ID = 0x102
+    SENSITIVE = 0x103
+    ENCRYPT = 0x104
+    DECRYPT = 0x105
+    WRAP = 0x106
+    UNWRAP = 0x107
+    SIGN = 0x108
+    SIGN_RECOVER = 0x109
+    VERIFY = 0x10A
+    VERIFY_RECOVER = 0x10B
+    DERIVE = 0x10C
+    START_DATE = 0x110
+    END_DATE = 0x111
+    MODULUS = 0x120
+    MODULUS_BITS = 0x121
+    PUBLIC_EXPONENT = 0x122
+    PRIVATE_EXPONENT = 0x123
+    VALUE_LEN = 0x161
+    EXTRACTABLE = 0x162
+    LOCAL = 0x163
+    NEVER_EXTRACTABLE = 0x164
+    ALWAYS_SENSITIVE = 0x165
+    KEY_GEN_MECHANISM = 0x166
+    MODIFIABLE = 0x170
+    COPYABLE = 0x171
+    DESTROYABLE = 0x172
+    EC_PARAMS = 0x180
+    EC_POINT = 0x181
+    ALWAYS_AUTHENTICATE = 0x202
+    WRAP_WITH_TRUSTED = 0x210
+    HW_FEATURE_TYPE = 0x300
+    PROFILE_ID = 0x601
+    PARAMETER_SET = 0x61D
+    ENCAPSULATE = 0x633
+    DECAPSULATE = 0x634
+    WRAP_TEMPLATE = 0x40000211
+    UNWRAP_TEMPLATE = 0x40000212
+    ALLOWED_MECHANISMS = 0x40000600
+
+
+class CKM(IntEnum):
+    """Mechanisms (§6)."""
+
+    RSA_PKCS_KEY_PAIR_GEN = 0x0
+    RSA_PKCS = 0x1
+    RSA_X_509 = 0x3
+    RSA_PKCS_OAEP = 0x9
+    ML_KEM_KEY_PAIR_GEN = 0xF
+    ML_KEM = 0x17
+    SHA256_RSA_PKCS = 0x40
+    DES3_KEY_GEN = 0x131
+    SHA_1 = 0x220
+    SHA256 = 0x250
+    SHA256_HMAC = 0x251
+    GENERIC_SECRET_KEY_GEN = 0x350
+    EC_KEY_PAIR_GEN = 0x1040
+    ECDSA = 0x1041
+    ECDH1_DERIVE = 0x1050
+    AES_KEY_GEN = 0x1080
+    AES_ECB = 0x1081
+    AES_CBC = 0x1082
+    AES_CBC_PAD = 0x1085
+    AES_GCM = 0x1087
+    AES_KEY_WRAP = 0x2109
+
+
+class CKF(IntFlag):
+    """What a mechanism can be used for (§3.5, CK_MECHANISM_INFO)."""
+
+    MESSAGE_ENCRYPT = 0x2
+    FIND_OBJECTS = 0x40
+    ENCRYPT = 0x100
+    DECRYPT = 0x200
+    DIGEST = 0x400
+    SIGN = 0x800
+    SIGN_RECOVER = 0x1000
+    VERIFY = 0x2000
+    GENERATE = 0x8000
+    GENERATE_KEY_PAIR = 0x10000
+    WRAP = 0x20000
+    UNWRAP = 0x40000
+    DERIVE = 0x80000
+    ENCAPSULATE = 0x10000000
+    DECAPSULATE = 0x20000000
+
+
+class SlotFlag(IntFlag):
+    """Flags of CK_SLOT_INFO (§3.2)."""
+
+    TOKEN_PRESENT = 0x1
+    REMOVABLE_DEVICE = 0x2
+
+
+class TokenFlag(IntFlag):
+    """Flags of CK_TOKEN_INFO (§3.2)."""
+
+    RNG = 0x1
+    WRITE_PROTECTED = 0x2
+    LOGIN_REQUIRED = 0x4
+    USER_PIN_INITIALIZED = 0x8
+    PROTECTED_AUTHENTICATION_PATH = 0x100
+    DUAL_CRYPTO_OPERATIONS = 0x200
+    TOKEN_INITIALIZED = 0x400
+    USER_PIN_COUNT_LOW = 0x10000
+    USER_PIN_FINAL_TRY = 0x20000
+    USER_PIN_LOCKED = 0x40000
+    USER_PIN_TO_BE_CHANGED = 0x80000
+    SO_PIN_COUNT_LOW = 0x100000
+    SO_PIN_FINAL_TRY = 0x200000
+    SO_PIN_LOCKED = 0x400000
+    ASYNC_SESSION_SUPPORTED = 0x4000000
+
+
+class CKS(IntEnum):
+    """States of a session (§3.3)."""
+
+    RO_PUBLIC = 0
+    RO_USER = 1
+    RW_PUBLIC = 2
+    RW_USER = 3
+    RW_SO = 4
+
+
+class CKU(IntEnum):
+    """User types (§3.3)."""
+
+    SO = 0
+    USER = 1
+    CONTEXT_SPECIFIC = 2
+
+
+CKF_DONT_BLOCK = 0x1
+CKF_RW_SESSION = 0x2
+CKF_SERIAL_SESSION = 0x4
+CKF_ASYNC_SESSION = 0x8
+CKF_LIBRARY_CANT_CREATE_OS_THREADS = 0x1
+CKF_OS_LOCKING_OK = 0x2
+CKF_INTERFACE_FORK_SAFE = 0x1
+CKG_GENERATE = 0x1
+CKG_MGF1_SHA256 = 0x2
+CKZ_DATA_SPECIFIED = 0x1
+CKD_NULL = 0x1
+CKP_ML_KEM_768 = 0x2
+CKN_SURRENDER = 0x0
+UNAVAILABLE = 0xFFFF_FFFF_FFFF_FFFF  # CK_UNAVAILABLE_INFORMATION (§3.1)
+NOBODY = 0x7FFF_FFFF  # a handle, slot or mechanism that no module gives out
