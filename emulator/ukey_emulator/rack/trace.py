@@ -1,13 +1,13 @@
 """What crossed the faces: the last calls, with PINs and data left out."""
 
 import itertools
-import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from ukey_emulator.cryptoki.application import Application
-from ukey_emulator.cryptoki.wire import FUNCTIONS, Mechanism, Out
+from ukey_emulator.cryptoki.wire import FUNCTIONS, Attribute, Mechanism, Out, Query
 from ukey_emulator.terms import CKA, CKM, CKR
 
 _KEPT = 20_000
@@ -15,7 +15,6 @@ _ARGUMENTS = {function.name: function.arguments for function in FUNCTIONS.values
 _CODES = {int(code): f"CKR_{code.name}" for code in CKR}
 _MECHANISMS = frozenset(map(int, CKM))
 _ATTRIBUTES = frozenset(map(int, CKA))
-_BLANK = "***"
 
 
 class Trace:
@@ -24,42 +23,65 @@ class Trace:
     def __init__(self) -> None:
         self._entries: deque[tuple[Any, ...]] = deque(maxlen=_KEPT)
         self._numbers = itertools.count(1)
-        self._lock = threading.Lock()
 
     def note(
         self, app: Application, name: str, arguments: tuple[Any, ...], code: int, seconds: float
     ) -> None:
-        """Note a call that has been carried out; only the shape of its data is kept."""
-        shapes = [
-            value if type(value) is int else _shape(argument.kind, value)
-            for argument, value in zip(_ARGUMENTS[name], arguments, strict=True)
-        ]
-        with self._lock:
-            self._entries.append(
-                (next(self._numbers), time.time(), app.pid, app.name, name, shapes, code, seconds)
-            )
+        """Note a call that has been carried out; only the shape of its data is kept.
+
+        Every call passes here: what can wait until somebody reads the trace, waits.
+        """
+        shapes = list(arguments)
+        for place, shape in _SHAPES[name]:
+            shapes[place] = shape(arguments[place])
+        self._entries.append(
+            (next(self._numbers), time.time(), app.pid, app.name, name, shapes, code, seconds)
+        )
 
     def since(self, number: int) -> list[dict[str, Any]]:
         """Give the calls after that number, oldest first, as JSON can hold them."""
-        with self._lock:
-            entries = [entry for entry in self._entries if entry[0] > number]
-        return [_readable(entry) for entry in entries]
+        entries = self._entries.copy()
+        return [_readable(entry) for entry in entries if entry[0] > number]
 
 
-def _shape(kind: str, value: object) -> object:
-    if kind == "PIN":
-        return _BLANK
-    match value:
-        case Mechanism():
-            return ("mechanism", value.type)
-        case Out():
-            return ("room", value.capacity if value.asked else None)
-        case bytes():
-            return ("bytes", len(value))
-        case list():
-            return ("attributes", [item.type for item in value])
-        case _:
-            return value
+def _length(data: bytes | None) -> str | None:
+    return None if data is None else f"{len(data)} bytes"
+
+
+def _types(template: list[Attribute] | list[Query] | None) -> list[int] | None:
+    return None if template is None else [item.type for item in template]
+
+
+def _type(mechanism: Mechanism | None) -> tuple[str, int] | None:
+    return None if mechanism is None else ("mechanism", mechanism.type)
+
+
+def _blank(_: object) -> str:
+    return "***"
+
+
+# Kind of argument → what is kept of it; the other kinds carry no data and are kept as they are.
+_SHAPE: dict[str, Callable[[Any], Any]] = {
+    "PIN": _blank,
+    "DATA": _length,
+    "OPTIONAL_DATA": _length,
+    "LABEL": _length,
+    "NAME": _length,
+    "TEMPLATE": _types,
+    "QUERY": _types,
+    "MECHANISM": _type,
+    "WRAP_MECHANISM": _type,
+    "SEAL_PARAMETER": _blank,
+    "OPEN_PARAMETER": _blank,
+}
+_SHAPES = {
+    function.name: [
+        (place, _SHAPE[argument.kind])
+        for place, argument in enumerate(function.arguments)
+        if argument.kind in _SHAPE
+    ]
+    for function in FUNCTIONS.values()
+}
 
 
 def _readable(entry: tuple[Any, ...]) -> dict[str, Any]:
@@ -84,13 +106,11 @@ def _worded(shape: object) -> object:
     match shape:
         case ("mechanism", int(kind)):
             return f"CKM_{CKM(kind).name}" if kind in _MECHANISMS else hex(kind)
-        case ("room", None):
+        case Out(_, None):
             return "length asked"
-        case ("room", int(capacity)):
+        case Out(_, capacity):
             return f"room for {capacity}"
-        case ("bytes", int(length)):
-            return f"{length} bytes"
-        case ("attributes", list(types)):
-            return [f"CKA_{CKA(kind).name}" if kind in _ATTRIBUTES else hex(kind) for kind in types]
+        case list():
+            return [f"CKA_{CKA(kind).name}" if kind in _ATTRIBUTES else hex(kind) for kind in shape]
         case _:
             return shape
