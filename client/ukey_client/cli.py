@@ -7,6 +7,7 @@ imported when a command runs, so that `--help` answers at once.
 
 import functools
 import json
+import logging
 import os
 import sys
 import traceback
@@ -37,6 +38,9 @@ class HolderCommand(click.Command):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Run the command; every fault becomes a message and an exit code."""
         sys.unraisablehook = _hide_loose_ends
+        if not os.environ.get(_DEBUG):
+            # Without a handler Python prints what libraries log, tracebacks included.
+            logging.getLogger().addHandler(logging.NullHandler())
         try:
             return super().invoke(ctx)
         except HolderError as error:

@@ -208,6 +208,7 @@ def test_seal_a_file(run: Run, key: Key, ca: SmallCa, tmp_path: Path) -> None:
     (tmp_path / "名册.pdf").write_bytes(pdf)
     result = run("seal", tmp_path / "名册.pdf", "--ca", ca.url, "--json")
     assert_clean(result, 0)
+    assert result.stderr == ""
     sealed = Path(json.loads(result.stdout)["output"])
     assert sealed == tmp_path / "名册-sealed.pdf"
     assert sealed.read_bytes().startswith(pdf)
@@ -287,6 +288,15 @@ def test_a_roster_from_the_portal_and_back(
     assert_clean(result, 0, "企业养老保险人员参保登记名册", signed_in.roster_sha256, "已上传")
     assert signed_in.uploaded == (tmp_path / "out.pdf").read_bytes()
     assert (tmp_path / "roster-R1.pdf").read_bytes() == signed_in.roster
+
+
+def test_a_roster_that_was_handed_in_is_not_sealed_again(
+    run: Run, signed_in: SmallPortal, ca: SmallCa, tmp_path: Path
+) -> None:
+    signed_in.uploaded = b"earlier"
+    order = ["--roster", "R1", "--portal", signed_in.url, "--ca", ca.url, "-y", "--upload"]
+    assert_clean(run("seal", *order, "-o", tmp_path / "out.pdf"), 6, "已经签章上传")
+    assert ca.mood.calls == []
 
 
 def test_an_upload_that_failed_is_made_good_without_a_second_seal(

