@@ -143,7 +143,13 @@ class RackProcess:
         folder = Path(tempfile.mkdtemp(prefix="ukey-")) if home is None else home
         # The rack ends when its standard input does, so that it never outlives this process.
         process = subprocess.Popen(
-            [sys.executable, "-m", "ukey_emulator.rack", str(folder)],
+            [
+                sys.executable,
+                "-m",
+                "ukey_emulator.rack",
+                str(folder),
+                "passing" if private else "lasting",
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

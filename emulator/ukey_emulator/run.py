@@ -28,7 +28,7 @@ def run_with_keys(command: Sequence[str], keys: int) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="ukey-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
-        with Rack(home) as rack:
+        with Rack(home, lasting=False) as rack:
             made = [rack.keys.new(pin=_PIN, so_pin=_SO_PIN) for _ in range(keys)]
             return _run(command, _environment(home, made))
 

@@ -111,7 +111,7 @@ def test_sockets_and_folder_belong_to_the_user_alone(rack: RackProcess) -> None:
 
 def test_a_second_rack_is_turned_away(rack: RackProcess) -> None:
     second = subprocess.run(
-        [sys.executable, "-m", "ukey_emulator.rack", str(rack.home)],
+        [sys.executable, "-m", "ukey_emulator.rack", str(rack.home), "lasting"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -64,14 +64,25 @@ class Chip:
         self._private: dict[int, Object] = {}
 
     @classmethod
-    def open(cls, path: Path) -> "Chip":
-        """Open the key in a file; CKR_DEVICE_ERROR if that is none."""
-        return cls(Store(path))
+    def open(cls, path: Path, *, lasting: bool = True) -> "Chip":
+        """Open the key in a file; CKR_DEVICE_ERROR if that is none.
+
+        A key that is not `lasting` need not outlive a crash of the machine.
+        """
+        return cls(Store(path, lasting=lasting))
 
     @classmethod
-    def make(cls, path: Path, serial: str, label: str, factory: Factory | None = None) -> "Chip":
+    def make(
+        cls,
+        path: Path,
+        serial: str,
+        label: str,
+        factory: Factory | None = None,
+        *,
+        lasting: bool = True,
+    ) -> "Chip":
         """Make a new key in a new file; without a factory it is not initialised yet."""
-        store = Store.create(path)
+        store = Store.create(path, lasting=lasting)
         with store.change():
             store.put_fact("serial", serial.encode())
             store.put_fact("label", label.encode())

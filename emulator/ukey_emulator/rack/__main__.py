@@ -1,4 +1,4 @@
-"""`python -m ukey_emulator.rack HOME`: a rack that ends when its standard input does."""
+"""`python -m ukey_emulator.rack HOME lasting|passing`: a rack that ends with its standard input."""
 
 import logging
 import sys
@@ -12,7 +12,7 @@ def main() -> int:
     """Serve until standard input ends; print "ready" once the rack listens."""
     logging.basicConfig(format="ukey rack: %(levelname)s %(message)s")
     try:
-        with Rack(Path(sys.argv[1])):
+        with Rack(Path(sys.argv[1]), lasting=sys.argv[2] == "lasting"):
             sys.stdout.write("ready\n")
             sys.stdout.flush()
             sys.stdin.buffer.read()

@@ -51,12 +51,14 @@ class _Key:
 class Keyring:
     """The keys in a folder, each with a slot of its own; all are plugged in at the start.
 
+    Keys that are not `lasting` need not outlive a crash of the machine, and are quicker for it.
     Faults are RackError, with what to do about them.
     """
 
-    def __init__(self, folder: Path, slots: Slots) -> None:
+    def __init__(self, folder: Path, slots: Slots, *, lasting: bool = True) -> None:
         self._folder = folder
         self._slots = slots
+        self._lasting = lasting
         self._lock = threading.RLock()
         self._factories: dict[bytes, Factory] = {}
         self._keys: dict[str, _Key] = {}
@@ -100,7 +102,9 @@ class Keyring:
             factory = self._factory(pin, so_pin, tries) if initialized else None
             path = self._folder / (name + _SUFFIX)
             serial = secrets.token_hex(8).upper()
-            chip = Chip.make(path, serial, label if initialized else "", factory)
+            chip = Chip.make(
+                path, serial, label if initialized else "", factory, lasting=self._lasting
+            )
             return self._hold(name, path, chip).info()
 
     def plug(self, name: str) -> KeyInfo:
@@ -108,7 +112,7 @@ class Keyring:
         with self._lock:
             key = self._get(name)
             if key.slot.chip is None:
-                self._slots.plug(key.slot, Chip.open(key.path))
+                self._slots.plug(key.slot, Chip.open(key.path, lasting=self._lasting))
             return key.info()
 
     def unplug(self, name: str) -> KeyInfo:
@@ -137,7 +141,7 @@ class Keyring:
 
     def _insert(self, name: str, path: Path) -> None:
         try:
-            self._hold(name, path, Chip.open(path))
+            self._hold(name, path, Chip.open(path, lasting=self._lasting))
         except Refusal as refusal:
             raise RackError(f"{path} cannot be opened: {refusal.why}") from refusal
 

@@ -19,11 +19,13 @@ from .trace import Trace
 class Rack:
     """A rack that serves the keys of a folder, from `start` to `stop` or as a context manager.
 
+    A rack whose keys are not `lasting` is for a folder that is deleted afterwards.
     RackError if the folder cannot be used or another rack serves it.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, lasting: bool = True) -> None:
         self.path = home
+        self._lasting = lasting
         self.trace = Trace()
         self._slots = Slots()
         self._home: Home | None = None
@@ -32,7 +34,7 @@ class Rack:
         """Open the folder, plug in its keys and listen."""
         home = Home(self.path)
         self._home = home
-        self.keys = Keyring(self.path / "keys", self._slots)
+        self.keys = Keyring(self.path / "keys", self._slots, lasting=self._lasting)
         self._module = ModuleServer(home, Face(self._slots, self.trace.note))
         self._module.start()
         self._control = ControlServer(home, self._commands())

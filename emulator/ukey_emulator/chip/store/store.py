@@ -29,11 +29,12 @@ class Store:
     """The state of one key in one SQLite file.
 
     A change is made inside `change()` and is in the file whole or not at all, whenever the
-    process is killed. Faults of the file are refused with CKR_DEVICE_MEMORY when the disk is
-    full and CKR_DEVICE_ERROR otherwise.
+    process is killed; unless the store is `lasting`, a crash of the whole machine may spoil it,
+    and nothing waits for the disk. Faults of the file are refused with CKR_DEVICE_MEMORY when
+    the disk is full and CKR_DEVICE_ERROR otherwise.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, lasting: bool = True) -> None:
         self.path = path
         self._lock = threading.RLock()
         with _faults(path):
@@ -43,10 +44,10 @@ class Store:
             if self._file.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
                 raise Refusal(CKR.DEVICE_ERROR, f"{path} is not the file of a key")
             self._file.execute("PRAGMA journal_mode=WAL")
-            self._file.execute("PRAGMA synchronous=NORMAL")
+            self._file.execute(f"PRAGMA synchronous={'NORMAL' if lasting else 'OFF'}")
 
     @classmethod
-    def create(cls, path: Path) -> "Store":
+    def create(cls, path: Path, *, lasting: bool = True) -> "Store":
         """Make the file of a new key, for this user alone, and open it."""
         try:
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -55,7 +56,7 @@ class Store:
         except OSError as error:
             code = CKR.DEVICE_MEMORY if error.errno == errno.ENOSPC else CKR.DEVICE_ERROR
             raise Refusal(code, f"{path}: {error.strerror}") from error
-        return cls(path)
+        return cls(path, lasting=lasting)
 
     def close(self) -> None:
         """Close the file."""
