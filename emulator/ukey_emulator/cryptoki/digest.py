@@ -2,13 +2,12 @@
 
 from typing import cast
 
-from ukey_emulator.chip import Refusal
 from ukey_emulator.chip.mechanisms import Digester
-from ukey_emulator.terms import CKF, CKR
+from ukey_emulator.terms import CKF
 
 from . import wire
 from .application import Application, Session
-from .operations import Operation, begin, cancel, deliver, require_none, step
+from .operations import Operation, deliver, require_data, require_none, step
 from .use import find, parameter_of
 from .wire import Out
 
@@ -18,11 +17,11 @@ Output = bytes | int | None
 def C_DigestInit(app: Application, session: Session, mechanism: wire.Mechanism | None) -> None:
     """Begin a digest (PKCS#11 3.2 §5.12.1)."""
     if mechanism is None:
-        cancel(session, "digest")
+        session.operations.pop("digest", None)
         return
     require_none(session, "digest")
     context = find(mechanism, CKF.DIGEST).digest(parameter_of(mechanism))
-    begin(session, "digest", Operation(context))
+    session.operations["digest"] = Operation(context)
 
 
 def C_Digest(app: Application, session: Session, data: bytes | None, out: Out) -> Output:
@@ -30,7 +29,7 @@ def C_Digest(app: Application, session: Session, data: bytes | None, out: Out) -
 
     def work(operation: Operation) -> Output:
         context = cast("Digester", operation.context)
-        given = _given(data)
+        given = require_data(data)
 
         def produce() -> bytes:
             context.update(given)
@@ -45,7 +44,7 @@ def C_DigestUpdate(app: Application, session: Session, data: bytes | None) -> No
     """Digest a part (PKCS#11 3.2 §5.12.3)."""
 
     def work(operation: Operation) -> None:
-        cast("Digester", operation.context).update(_given(data))
+        cast("Digester", operation.context).update(require_data(data))
 
     step(session, "digest", work, part=True, ends=False)
 
@@ -58,9 +57,3 @@ def C_DigestFinal(app: Application, session: Session, out: Out) -> Output:
         return deliver(out, context.length, operation, context.finish)
 
     return step(session, "digest", work, part=True, ends=True)
-
-
-def _given(data: bytes | None) -> bytes:
-    if data is None:
-        raise Refusal(CKR.ARGUMENTS_BAD, "the data pointer is NULL")
-    return data

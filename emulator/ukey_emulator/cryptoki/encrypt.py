@@ -2,14 +2,12 @@
 
 from typing import cast
 
-from ukey_emulator.chip import Refusal
 from ukey_emulator.chip.mechanisms import Ciphering
-from ukey_emulator.terms import CKA, CKF, CKR
 
 from . import wire
 from .application import Application, Session
-from .operations import Operation, begin, cancel, deliver, require_none, step
-from .use import find, key_for, operation_with, parameter_of
+from .operations import Operation, deliver, require_data, step
+from .use import DECRYPT, ENCRYPT, begin_use
 from .wire import Out
 
 Output = bytes | int | None
@@ -19,14 +17,7 @@ def C_EncryptInit(
     app: Application, session: Session, mechanism: wire.Mechanism | None, key: int
 ) -> None:
     """Begin an encryption (PKCS#11 3.2 §5.8.1)."""
-    if mechanism is None:
-        cancel(session, "encrypt")
-        return
-    require_none(session, "encrypt")
-    found = find(mechanism, CKF.ENCRYPT)
-    obj, material = key_for(app, session, found, key, CKA.ENCRYPT)
-    context = found.encrypt(material, parameter_of(mechanism))
-    begin(session, "encrypt", operation_with(context, obj))
+    begin_use(app, session, ENCRYPT, mechanism, key)
 
 
 def C_Encrypt(app: Application, session: Session, data: bytes | None, out: Out) -> Output:
@@ -48,14 +39,7 @@ def C_DecryptInit(
     app: Application, session: Session, mechanism: wire.Mechanism | None, key: int
 ) -> None:
     """Begin a decryption (PKCS#11 3.2 §5.10.1)."""
-    if mechanism is None:
-        cancel(session, "decrypt")
-        return
-    require_none(session, "decrypt")
-    found = find(mechanism, CKF.DECRYPT)
-    obj, material = key_for(app, session, found, key, CKA.DECRYPT)
-    context = found.decrypt(material, parameter_of(mechanism))
-    begin(session, "decrypt", operation_with(context, obj))
+    begin_use(app, session, DECRYPT, mechanism, key)
 
 
 def C_Decrypt(app: Application, session: Session, data: bytes | None, out: Out) -> Output:
@@ -80,7 +64,7 @@ def _context(operation: Operation) -> Ciphering:
 def _whole(session: Session, name: str, data: bytes | None, out: Out) -> Output:
     def work(operation: Operation) -> Output:
         context = _context(operation)
-        given = _given(data)
+        given = require_data(data)
         return deliver(
             out,
             context.last(len(given)),
@@ -94,7 +78,7 @@ def _whole(session: Session, name: str, data: bytes | None, out: Out) -> Output:
 def _part(session: Session, name: str, data: bytes | None, out: Out) -> Output:
     def work(operation: Operation) -> Output:
         context = _context(operation)
-        given = _given(data)
+        given = require_data(data)
         return deliver(out, context.room(len(given)), operation, lambda: context.update(given))
 
     return step(session, name, work, part=True, ends=False)
@@ -106,9 +90,3 @@ def _final(session: Session, name: str, out: Out) -> Output:
         return deliver(out, context.last(), operation, context.finish)
 
     return step(session, name, work, part=True, ends=True)
-
-
-def _given(data: bytes | None) -> bytes:
-    if data is None:
-        raise Refusal(CKR.ARGUMENTS_BAD, "the data pointer is NULL")
-    return data

@@ -9,7 +9,7 @@ from ukey_emulator.chip.objects.kinds import number
 from ukey_emulator.terms import CKA, CKO, CKR
 
 from .application import Application, Session
-from .operations import Operation, begin, require_none, require_pointer
+from .operations import Operation, require_none, require_pointer
 from .wire import Attribute, Out, Query
 
 _UNAVAILABLE = 0xFFFFFFFFFFFFFFFF
@@ -132,7 +132,7 @@ def C_FindObjectsInit(
     else:
         candidates = app.objects(session)
     found = [app.handle(session, obj) for obj in candidates if obj.matches(wanted)]
-    begin(session, "search", Operation(iter(found)))
+    session.operations["search"] = Operation(iter(found))
 
 
 def C_FindObjects(app: Application, session: Session, out: Out) -> list[int]:

@@ -35,6 +35,13 @@ def require_pointer(given: object) -> None:
         raise Refusal(CKR.ARGUMENTS_BAD, "a pointer is NULL")
 
 
+def require_data(data: bytes | None) -> bytes:
+    """Give data that came; CKR_ARGUMENTS_BAD for a NULL pointer that claims bytes."""
+    if data is None:
+        raise Refusal(CKR.ARGUMENTS_BAD, "a data pointer is NULL")
+    return data
+
+
 def deliver(
     out: "Out", most: int, operation: Operation, produce: Callable[[], bytes]
 ) -> bytes | int:
@@ -58,20 +65,10 @@ def deliver(
     return data
 
 
-def begin(session: "Session", name: str, operation: Operation) -> None:
-    """Make an operation the session's active one of its kind."""
-    session.operations[name] = operation
-
-
 def require_none(session: "Session", name: str) -> None:
     """Refuse with CKR_OPERATION_ACTIVE while an operation of that kind is under way."""
     if name in session.operations:
         raise Refusal(CKR.OPERATION_ACTIVE, f"a {name} operation is active")
-
-
-def cancel(session: "Session", name: str) -> None:
-    """End an operation without output, as an Init with no mechanism asks (PKCS#11 3.2 §5.8.1)."""
-    session.operations.pop(name, None)
 
 
 def step(

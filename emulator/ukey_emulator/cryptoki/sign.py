@@ -2,14 +2,12 @@
 
 from typing import cast
 
-from ukey_emulator.chip import Refusal
 from ukey_emulator.chip.mechanisms import Signer, Verifier
-from ukey_emulator.terms import CKA, CKF, CKR
 
 from . import wire
 from .application import Application, Session
-from .operations import Operation, begin, cancel, deliver, require_none, step
-from .use import find, key_for, operation_with, parameter_of
+from .operations import Operation, deliver, require_data, step
+from .use import SIGN, VERIFY, begin_use
 from .wire import Out
 
 Output = bytes | int | None
@@ -19,14 +17,7 @@ def C_SignInit(
     app: Application, session: Session, mechanism: wire.Mechanism | None, key: int
 ) -> None:
     """Begin a signature (PKCS#11 3.2 §5.13.1)."""
-    if mechanism is None:
-        cancel(session, "sign")
-        return
-    require_none(session, "sign")
-    found = find(mechanism, CKF.SIGN)
-    obj, material = key_for(app, session, found, key, CKA.SIGN)
-    context = found.sign(material, parameter_of(mechanism))
-    begin(session, "sign", operation_with(context, obj))
+    begin_use(app, session, SIGN, mechanism, key)
 
 
 def C_Sign(app: Application, session: Session, data: bytes | None, out: Out) -> Output:
@@ -34,7 +25,7 @@ def C_Sign(app: Application, session: Session, data: bytes | None, out: Out) -> 
 
     def work(operation: Operation) -> Output:
         context = cast("Signer", operation.context)
-        given = _given(data)
+        given = require_data(data)
 
         def produce() -> bytes:
             context.update(given)
@@ -49,7 +40,7 @@ def C_SignUpdate(app: Application, session: Session, data: bytes | None) -> None
     """Take a part of the message to sign (PKCS#11 3.2 §5.13.3)."""
 
     def work(operation: Operation) -> None:
-        cast("Signer", operation.context).update(_given(data))
+        cast("Signer", operation.context).update(require_data(data))
 
     step(session, "sign", work, part=True, ends=False)
 
@@ -68,14 +59,7 @@ def C_VerifyInit(
     app: Application, session: Session, mechanism: wire.Mechanism | None, key: int
 ) -> None:
     """Begin a verification (PKCS#11 3.2 §5.15.1)."""
-    if mechanism is None:
-        cancel(session, "verify")
-        return
-    require_none(session, "verify")
-    found = find(mechanism, CKF.VERIFY)
-    obj, material = key_for(app, session, found, key, CKA.VERIFY)
-    context = found.verify(material, parameter_of(mechanism))
-    begin(session, "verify", operation_with(context, obj))
+    begin_use(app, session, VERIFY, mechanism, key)
 
 
 def C_Verify(
@@ -85,8 +69,8 @@ def C_Verify(
 
     def work(operation: Operation) -> None:
         context = cast("Verifier", operation.context)
-        context.update(_given(data))
-        context.finish(_given(signature))
+        context.update(require_data(data))
+        context.finish(require_data(signature))
 
     step(session, "verify", work, part=False, ends=True)
 
@@ -95,7 +79,7 @@ def C_VerifyUpdate(app: Application, session: Session, data: bytes | None) -> No
     """Take a part of the message to verify (PKCS#11 3.2 §5.15.3)."""
 
     def work(operation: Operation) -> None:
-        cast("Verifier", operation.context).update(_given(data))
+        cast("Verifier", operation.context).update(require_data(data))
 
     step(session, "verify", work, part=True, ends=False)
 
@@ -104,12 +88,6 @@ def C_VerifyFinal(app: Application, session: Session, signature: bytes | None) -
     """Judge the signature (PKCS#11 3.2 §5.15.4)."""
 
     def work(operation: Operation) -> None:
-        cast("Verifier", operation.context).finish(_given(signature))
+        cast("Verifier", operation.context).finish(require_data(signature))
 
     step(session, "verify", work, part=True, ends=True)
-
-
-def _given(data: bytes | None) -> bytes:
-    if data is None:
-        raise Refusal(CKR.ARGUMENTS_BAD, "the data pointer is NULL")
-    return data

@@ -1,5 +1,8 @@
 """How a key comes to an operation: mechanism, handle, type and permission, in that order."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from ukey_emulator.chip import Refusal, keys, mechanisms
 from ukey_emulator.chip.keys import Material
 from ukey_emulator.chip.mechanisms import Mechanism, Parameter
@@ -9,7 +12,7 @@ from ukey_emulator.terms import CKA, CKF, CKR
 
 from . import wire
 from .application import Application, Session
-from .operations import Operation
+from .operations import Operation, require_none
 
 
 def parameter_of(mechanism: wire.Mechanism) -> Parameter:
@@ -51,6 +54,40 @@ def key_for(
     return obj, keys.load(obj)
 
 
-def operation_with(context: object, key: Object) -> Operation:
-    """Make the operation; a key that asks for its PIN at each use is not authorised yet."""
-    return Operation(context, key, authorised=not key.flag(CKA.ALWAYS_AUTHENTICATE))
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use of a key: its name, the mechanism's flag and the key's permission for it."""
+
+    name: str
+    flag: CKF
+    permission: CKA
+    begin: Callable[[Mechanism, Material, Parameter], object]
+
+
+SIGN = Use("sign", CKF.SIGN, CKA.SIGN, lambda mechanism, *rest: mechanism.sign(*rest))
+VERIFY = Use("verify", CKF.VERIFY, CKA.VERIFY, lambda mechanism, *rest: mechanism.verify(*rest))
+ENCRYPT = Use(
+    "encrypt", CKF.ENCRYPT, CKA.ENCRYPT, lambda mechanism, *rest: mechanism.encrypt(*rest)
+)
+DECRYPT = Use(
+    "decrypt", CKF.DECRYPT, CKA.DECRYPT, lambda mechanism, *rest: mechanism.decrypt(*rest)
+)
+
+
+def begin_use(
+    app: Application, session: Session, use: Use, mechanism: wire.Mechanism | None, key: int
+) -> None:
+    """Begin an operation with a key, or end the one under way where no mechanism is given.
+
+    CKR_OPERATION_ACTIVE while one of that kind is under way. A key with CKA_ALWAYS_AUTHENTICATE
+    has to be authorised by a login before it is used (PKCS#11 3.2 §4.9).
+    """
+    if mechanism is None:
+        session.operations.pop(use.name, None)
+        return
+    require_none(session, use.name)
+    found = find(mechanism, use.flag)
+    obj, material = key_for(app, session, found, key, use.permission)
+    context = use.begin(found, material, parameter_of(mechanism))
+    authorised = not obj.flag(CKA.ALWAYS_AUTHENTICATE)
+    session.operations[use.name] = Operation(context, obj, authorised)

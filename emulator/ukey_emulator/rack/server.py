@@ -57,16 +57,16 @@ class _Application:
     def __init__(self, face: Face, application_id: bytes, pid: int, name: str) -> None:
         self._face = face
         self._lock = threading.Lock()
-        self._ended = False
+        self.ended = False
         self._connections: set[socket.socket] = set()
         self.face_application = face.attach(application_id, pid, name)
 
     def join(self, connection: socket.socket) -> bool:
         """Add a connection; false if the application has ended."""
         with self._lock:
-            if not self._ended:
+            if not self.ended:
                 self._connections.add(connection)
-            return not self._ended
+            return not self.ended
 
     def leave(self, connection: socket.socket) -> None:
         with self._lock:
@@ -75,7 +75,7 @@ class _Application:
     def end(self) -> None:
         """Tell the face, once, and hang up on all threads of the program."""
         with self._lock:
-            ended, self._ended = self._ended, True
+            ended, self.ended = self.ended, True
         if ended:
             return
         self._face.detach(self.face_application)
@@ -227,4 +227,6 @@ class ModuleServer:
             except Exception:  # noqa: BLE001 - a mistake in one call must not end the others
                 _log.exception("%s failed inside the rack", function.name)
                 answer = encode(function, GENERAL_ERROR, ())
+            if application.ended:
+                return  # what a call answers that the end has woken is nothing to anyone
             send(answer)
