@@ -265,6 +265,8 @@ CK_RV module_exchange(struct call *call, bool look_anew, bool endless)
         pthread_mutex_lock(&state.lock);
         close_socket(connection);
         pthread_mutex_unlock(&state.lock);
+        if (endless)
+            rv = CKR_CRYPTOKI_NOT_INITIALIZED; /* whatever the rack said when it was woken */
     }
     pthread_mutex_unlock(&connection->busy);
     return rv;
