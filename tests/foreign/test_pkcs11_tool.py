@@ -1,6 +1,7 @@
 """OpenSC's pkcs11-tool as judge; what it signs is checked by OpenSSL."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asn1crypto.core
@@ -113,6 +114,28 @@ def test_the_so_gives_a_new_pin(token: TokenUnderTest) -> None:
     tool(token, "--login", "--pin", "112233", "--list-objects")
 
 
+def test_wrong_tries_lock_the_pin_and_the_so_unlocks_it(token: TokenUnderTest) -> None:
+    """SoftHSM2 2.6.1 locks nothing."""
+    wrong = ("--login", "--pin", "999999", "--list-objects")
+    shown = []
+    for _ in range(10):
+        assert "CKR_PIN_INCORRECT" in tool(token, *wrong, expect=1)
+        (flags,) = re.findall("token flags +: (.*)", tool(token, "--list-slots"))
+        shown.append(flags)
+    assert "user PIN count low" in shown[0]
+    assert "final user PIN try" in shown[8]
+    assert "final user PIN try" not in shown[7]
+    assert "user PIN locked" in shown[9]
+    assert "CKR_PIN_LOCKED" in logged_in(token, "--list-objects", expect=1)
+
+    so = ("--login", "--login-type", "so", "--so-pin", token.so_pin)
+    tool(token, *so, "--init-pin", "--new-pin", token.pin)
+    logged_in(token, "--list-objects")
+    (flags,) = re.findall("token flags +: (.*)", tool(token, "--list-slots"))
+    assert "locked" not in flags
+    assert "low" not in flags
+
+
 @pytest.mark.parametrize("bits", [2048, 3072])
 def test_rsa_pair_signs_for_openssl(
     token: TokenUnderTest, bits: int, message: Path, tmp_path: Path
@@ -171,6 +194,25 @@ def test_ec_pair_signs_for_openssl(
     logged_in(token, *sign, "--mechanism", "ECDSA", "--input-file", hashed)
     verify = ("openssl", "dgst", f"-{digest}", "-verify", pem, "-signature", signature, message)
     assert "Verified OK" in token.run(*verify)
+
+
+def test_programs_sign_at_the_same_time(
+    token: TokenUnderTest, message: Path, tmp_path: Path
+) -> None:
+    logged_in(token, "--keypairgen", "--key-type", "rsa:2048", "--id", "a1")
+    pem = public_key(token, "a1", tmp_path)
+
+    def sign(number: int) -> Path:
+        signature = tmp_path / f"signature-{number}"
+        words = ("--sign", "--id", "a1", "--mechanism", "SHA256-RSA-PKCS", "--input-file", message)
+        logged_in(token, *words, "--output-file", signature)
+        return signature
+
+    with ThreadPoolExecutor(6) as programs:
+        signatures = list(programs.map(sign, range(12)))
+    for signature in signatures:
+        verify = ("openssl", "dgst", "-sha256", "-verify", pem, "-signature", signature, message)
+        assert "Verified OK" in token.run(*verify)
 
 
 def test_verifies_what_openssl_signed(token: TokenUnderTest, message: Path, tmp_path: Path) -> None:
