@@ -199,6 +199,7 @@ def test_ec_pair_signs_for_openssl(
 def test_programs_sign_at_the_same_time(
     token: TokenUnderTest, message: Path, tmp_path: Path
 ) -> None:
+    """SoftHSM2 2.6.1 may lose its slot meanwhile."""
     logged_in(token, "--keypairgen", "--key-type", "rsa:2048", "--id", "a1")
     pem = public_key(token, "a1", tmp_path)
 
