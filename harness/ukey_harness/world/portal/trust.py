@@ -112,8 +112,8 @@ class Trust:
         self, certificate: x509.Certificate, others: tuple[x509.Certificate, ...]
     ) -> ValidationPath:
         """Build and verify the chain, without revocation."""
-        context = self._context(others, NO_REVOCATION)
         try:
+            context = self._context(others, NO_REVOCATION)
             path = await CertificateValidator(
                 certificate, validation_context=context
             ).async_validate_path()

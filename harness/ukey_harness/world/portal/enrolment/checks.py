@@ -65,7 +65,12 @@ def check_person(values: Mapping[str, str], rules: Enrolment, today: date) -> Fa
     _check_dates(dates, rules, today, faults)
     _check_wage(values, rules, faults)
     _check_farmer(values, rules, faults)
-    return faults
+    return in_order(faults, rules)
+
+
+def in_order(faults: Faults, rules: Enrolment) -> Faults:
+    """Return the faults in the order of the fields on the screen."""
+    return {field.code: faults[field.code] for field in rules.fields if field.code in faults}
 
 
 def age_on(birth: date, day: date) -> int:

@@ -72,6 +72,7 @@ class Enrolment:
     officer: str
     head: str
     date: str
+    phone: str
 
     @property
     def wage_floor(self) -> Decimal:
@@ -133,6 +134,7 @@ def parse(text: str) -> Enrolment:
             officer=str(roster["officer"]),
             head=str(roster["head"]),
             date=str(roster["date"]),
+            phone=str(roster["phone"]),
         )
     except tomllib.TOMLDecodeError as error:
         raise FieldsError(f"fields.toml is not TOML: {error}") from error

@@ -13,7 +13,7 @@ from ukey_harness.world.portal.refusals import PortalRefusal
 from ukey_harness.world.portal.settings import CHINA, PortalSettings
 from ukey_harness.world.portal.store import Store
 
-from .checks import Faults, check_person, normalise
+from .checks import Faults, check_person, in_order, normalise
 from .fields import Enrolment
 
 _ENROLLED_HERE = "该人员已由本单位录入或提交，不能重复参保登记。"
@@ -73,7 +73,7 @@ class Persons:
             if "AAC002" not in faults:
                 faults |= _enrolled_fault(db, unit, values["AAC002"], person_id)
             if faults:
-                raise FieldsRefused(values, faults)
+                raise FieldsRefused(values, in_order(faults, self._rules))
             stored = json.dumps(values, ensure_ascii=False)
             if person_id is not None:
                 db.execute(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from ukey_harness.world.portal.screens import environment
 from ukey_harness.world.portal.settings import CHINA
@@ -62,5 +63,16 @@ def draw_roster(draft: Draft, rules: Enrolment, site: str) -> bytes:
     with _drawing:
         # Nothing is fetched: the page carries its style, and a name in it must not open a file.
         page = HTML(string=text, url_fetcher=URLFetcher(allowed_protocols=()))
-        drawn: bytes = page.write_pdf(pdf_identifier=identifier)
+        drawn: bytes = page.write_pdf(pdf_identifier=identifier, finisher=_add_form)
     return drawn
+
+
+def _add_form(_: object, pdf: Any) -> None:  # noqa: ANN401 - pydyf has no types
+    """Give the document an empty form, as the seal will be a field of it.
+
+    What sealing adds can then be told from other changes (the hand-in compares the two forms);
+    SigFlags (ISO 32000-2 table 225) stands ready, so that sealing does not change it.
+    """
+    import pydyf  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with WeasyPrint
+
+    pdf.catalog["AcroForm"] = pydyf.Dictionary({"Fields": pydyf.Array([]), "SigFlags": 3})
