@@ -26,7 +26,7 @@ class ForeignDevice(Device):
     ) -> None:
         super().__init__(file, home)
         self._operator = operator or HumanOperator()
-        self._recording = Recording(file.module, home / "calls.jsonl")
+        self._recording = Recording(file.module, home)
         self.serial = file.serial
         if file.may_erase:
             self.pin = _secret(file.pins.user_env, "the user PIN to set")
@@ -42,7 +42,6 @@ class ForeignDevice(Device):
         """See that the key with the named serial number is there."""
         self.module = self._recording.module
         self.shortfalls = [self._recording.missing] if self._recording.missing else []
-        self.environment |= self._recording.environment
         if not Path(self.file.module).is_file():
             raise DeviceError(f"{self.file.module} is not there: check device.module")
         label, self.label = self.label, ""
@@ -55,6 +54,8 @@ class ForeignDevice(Device):
 
     def fresh(self) -> None:
         """Initialise the key anew, where its owner consents; leave it alone otherwise."""
+        self.look()
+        self.environment |= self._recording.begin()
         shutil.rmtree(self.home / "client", ignore_errors=True)
         if not self.file.may_erase:
             return

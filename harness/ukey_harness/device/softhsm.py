@@ -19,7 +19,7 @@ class SoftHsmDevice(Device):
         super().__init__(file, home)
         self._tokens = home / "softhsm-tokens"
         self._configuration = home / "softhsm2.conf"
-        self._recording = Recording(file.module, home / "calls.jsonl")
+        self._recording = Recording(file.module, home)
 
     def start(self) -> None:
         """Write the configuration."""
@@ -34,7 +34,6 @@ class SoftHsmDevice(Device):
         self.module = self._recording.module
         self.shortfalls = [self._recording.missing] if self._recording.missing else []
         self.environment |= {"SOFTHSM2_CONF": str(self._configuration)}
-        self.environment |= self._recording.environment
 
     def fresh(self) -> None:
         """Throw the old token away, initialise a new one."""
@@ -44,6 +43,8 @@ class SoftHsmDevice(Device):
         self.serial, self.label = "", LABEL
         answer = self.ask("initialise", so_pin=self.so_pin, pin=self.pin)
         self.serial = answer["serial"]
+        self.look()
+        self.environment |= self._recording.begin()
         shutil.rmtree(self.home / "client", ignore_errors=True)
 
     def plug_in(self) -> None:

@@ -1,6 +1,7 @@
 """Judges of a sealed PDF: pyHanko's validator, poppler's pdfsig, and the eye."""
 
 import io
+import os
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +20,10 @@ from pyhanko_certvalidator import ValidationContext
 
 TIME_LIMIT = 60.0
 RED_SHARE = 0.0005  # of a page's pixels; the seal of 40 mm covers about one percent in strokes
+
+
+class MissingJudge(Exception):  # noqa: N818 - names what is missing
+    """A program that is to judge is not installed."""
 
 
 @dataclass(frozen=True)
@@ -75,26 +80,28 @@ def judge(
     )
 
 
-def pdfsig(pdf: Path, root: x509.Certificate, others: list[x509.Certificate]) -> str | None:
-    """Return what poppler's pdfsig prints of a PDF; None where it is not installed.
+def pdfsig(pdf: Path, root: x509.Certificate, others: list[x509.Certificate]) -> str:
+    """Return what poppler's pdfsig prints of a PDF; MissingJudge where it is not installed.
 
-    It judges by an NSS database of its own, into which the root goes.
+    With NSS's certutil at hand it is told to trust the root; without, it cannot say more of the
+    certificate than that it does not know its issuer.
     """
     program, certutil = shutil.which("pdfsig"), shutil.which("certutil")
     if program is None:
-        return None
+        raise MissingJudge("pdfsig is not installed: apt-get install poppler-utils")
     with tempfile.TemporaryDirectory(prefix="ukey-nss-") as folder:
+        database: list[str] = []
         if certutil is not None:
-            _run([certutil, "-N", "-d", f"sql:{folder}", "--empty-password"])
+            place = f"sql:{folder}"
+            _run([certutil, "-N", "-d", place, "--empty-password"], folder)
             for number, certificate in enumerate([root, *others]):
                 file = Path(folder) / f"{number}.pem"
                 file.write_bytes(certificate.public_bytes(Encoding.PEM))
-                trust = "CT,C,C" if number == 0 else ",,"
-                _run(
-                    [certutil, "-A", "-d", f"sql:{folder}", "-n", f"ukeylab {number}"]
-                    + ["-t", trust, "-i", str(file)]
-                )
-        return _run([program, "-nssdir", f"sql:{folder}", "-no-ocsp", str(pdf)])
+                trust = ["-t", "CT,C,C" if number == 0 else ",,"]
+                name = ["-n", f"ukeylab {number}"]
+                _run([certutil, "-A", "-d", place, *name, *trust, "-i", str(file)], folder)
+            database = ["-nssdir", place]
+        return _run([program, *database, "-no-ocsp", str(pdf)], folder)
 
 
 def red_share(png: bytes) -> float:
@@ -109,8 +116,13 @@ def red_share(png: bytes) -> float:
     return red / (len(pixels) // 3)
 
 
-def _run(command: list[str]) -> str:
+def _run(command: list[str], home: str) -> str:
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
+        command,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT,
+        check=False,
+        env={**os.environ, "HOME": home, "LANG": "C.UTF-8"},  # not the NSS database of the user
     )
     return done.stdout + done.stderr

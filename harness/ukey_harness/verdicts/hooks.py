@@ -57,7 +57,7 @@ class RecordHooks:
         if session is not None:
             self.recorder = Recorder(session.journal(worker))
             if session.leads:
-                self.recorder.after_scenario = lambda: session.write("running")
+                self.recorder.after_scenario = session.keep
 
     def pytest_bdd_apply_tag(self, tag: str, function: Callable[..., object]) -> bool:
         """Keep tags out of pytest's markers: S-B3 is no name, and -k or --suite choose."""

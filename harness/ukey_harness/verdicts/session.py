@@ -12,11 +12,13 @@ import pytest
 from ukey_harness.plugin import recorded, report_folder
 from ukey_harness.verdicts.journal import Journal, assemble
 from ukey_harness.verdicts.record import Run, State
+from ukey_harness.verdicts.store import save
 from ukey_harness.verdicts.tool import tool_identity
 from ukey_harness.verdicts.verdict import Verdict
 from ukey_harness.views.files import RECORD, write_report
 
 RUN_VARIABLE = "UKEY_RUN_ID"
+KEPT_EVERY = 3.0  # seconds; the journals are always up to date, the record need not be
 
 
 def new_run(run_id: str | None = None) -> Run:
@@ -40,6 +42,7 @@ class RecordedSession:
         self.leads = leads
         self.written: Path | None = None
         self._begun = time.monotonic()
+        self._saved = 0.0
 
     @property
     def parts(self) -> Path:
@@ -50,18 +53,24 @@ class RecordedSession:
         """Return this process's journal."""
         return Journal(self.parts, worker)
 
-    def write(self, state: State) -> None:
-        """Write record and views as they stand."""
-        now = datetime.now(UTC)
+    def keep(self) -> None:
+        """Write the record as it stands, for whoever looks while the run goes on."""
+        if time.monotonic() - self._saved >= KEPT_EVERY:
+            save(self._assembled("running"), self.folder / RECORD)
+            self._saved = time.monotonic()
+
+    def _assembled(self, state: State) -> Run:
         self.run.seconds = round(time.monotonic() - self._begun, 3)
-        self.run.ended = "" if state == "running" else now.isoformat(timespec="seconds")
-        write_report(assemble(self.parts, self.run, state), self.folder)
+        ended = "" if state == "running" else datetime.now(UTC).isoformat(timespec="seconds")
+        self.run.ended = ended
+        return assemble(self.parts, self.run, state)
 
     def finish(self, *, interrupted: bool) -> None:
         """Write the final record and remove the journals; only the leading process does."""
         if not self.leads or not self.parts.is_dir():
             return
-        self.write("interrupted" if interrupted else "finished")
+        state: State = "interrupted" if interrupted else "finished"
+        write_report(self._assembled(state), self.folder)
         shutil.rmtree(self.parts, ignore_errors=True)
         self.written = self.folder / RECORD
 

@@ -9,7 +9,7 @@ from ukey_harness.steps.stage import Stage
 from ukey_harness.steps.workplace import Outcome
 from ukey_harness.verdicts.unmet import demand
 
-FULL_DISK = 48 * 1024  # bytes into one file; a sealed PDF is larger
+FULL_DISK = 40 * 1024  # bytes into one file; a sealed PDF is larger
 
 
 @given("单位有一个 PDF 文件")

@@ -23,6 +23,10 @@ CRASHED = 70
 PRELOADED = (
     "ukey_harness.cli",
     "ukey_client.cli",
+    "ukey_client.listing",
+    "ukey_client.sealing.order",
+    "ukey_client.renewal.renew",
+    "ukey_client.token.pin",
     "ukey_client.login",
     "ukey_client.binding",
     "ukey_client.sealing",
