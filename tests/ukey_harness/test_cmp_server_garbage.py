@@ -39,8 +39,15 @@ def holder(party: CmpParty) -> Holder:
     return party.holder()
 
 
+class Seeds(list[bytes]):
+    """Messages, which a failing example shall not print."""
+
+    def __repr__(self) -> str:
+        return f"{len(self)} messages"
+
+
 @pytest.fixture(scope="module")
-def seeds(party: CmpParty, holder: Holder) -> list[bytes]:
+def seeds(party: CmpParty, holder: Holder) -> Seeds:
     """Whole messages of every kind that the server takes."""
     bodies = [
         holder.kur(),
@@ -51,7 +58,7 @@ def seeds(party: CmpParty, holder: Holder) -> list[bytes]:
         PollReq(0),
     ]
     header = holder.header(party.clock, implicit_confirm=True)
-    return [encode(header, body, holder.protector) for body in bodies]
+    return Seeds(encode(header, body, holder.protector) for body in bodies)
 
 
 def check_answer(party: CmpParty, request: bytes) -> None:
@@ -72,9 +79,9 @@ def test_random_bytes(party: CmpParty, request: bytes) -> None:
 
 @FEW
 @given(data=st.data())
-def test_changed_messages(party: CmpParty, seeds: list[bytes], data: st.DataObject) -> None:
+def test_changed_messages(party: CmpParty, seeds: Seeds, data: st.DataObject) -> None:
     """Bytes changed, cut out and put in, at any place of a good message."""
-    message = bytearray(data.draw(st.sampled_from(seeds)))
+    message = bytearray(seeds[data.draw(st.integers(0, len(seeds) - 1))])
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.integers(0, len(message) - 1))
         match data.draw(st.sampled_from(["change", "cut", "insert", "end"])):
@@ -94,10 +101,10 @@ def test_changed_messages(party: CmpParty, seeds: list[bytes], data: st.DataObje
 @FEW
 @given(data=st.data())
 def test_changed_messages_with_a_good_signature(
-    party: CmpParty, holder: Holder, seeds: list[bytes], data: st.DataObject
+    party: CmpParty, holder: Holder, seeds: Seeds, data: st.DataObject
 ) -> None:
     """What a holder in bad faith sends: the protection is right, what it protects is not."""
-    message = decode(data.draw(st.sampled_from(seeds)))
+    message = decode(seeds[data.draw(st.integers(0, len(seeds) - 1))])
     part = bytearray(message.protected_part)
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(4, len(part) - 1))
@@ -123,7 +130,7 @@ def _der(tag: int, content: bytes) -> bytes:
 
 
 def test_a_good_message_passes_through_the_resigning(
-    party: CmpParty, holder: Holder, seeds: list[bytes]
+    party: CmpParty, holder: Holder, seeds: Seeds
 ) -> None:
     """Else the test above would only show that bad signatures are refused."""
     message = decode(seeds[4])
@@ -151,13 +158,13 @@ def test_what_is_no_message_gets_400(party: CmpParty, body: bytes) -> None:
     assert "no CMP message" in answer.text
 
 
-def test_a_message_may_not_be_too_long(party: CmpParty, seeds: list[bytes]) -> None:
+def test_a_message_may_not_be_too_long(party: CmpParty, seeds: Seeds) -> None:
     for body in (bytes(SIZE_LIMIT + 1), seeds[0] + bytes(10 * SIZE_LIMIT)):
         answer = httpx2.post(f"{party.url}/cmp", content=body, headers=CMP, timeout=10)
         assert answer.status_code == 413
 
 
-def test_other_content_is_refused(party: CmpParty, seeds: list[bytes]) -> None:
+def test_other_content_is_refused(party: CmpParty, seeds: Seeds) -> None:
     for media_type in ("application/json", "text/html", ""):
         answer = httpx2.post(
             f"{party.url}/cmp",

@@ -1,6 +1,7 @@
 """Whether a certificate from the CA is what a renewal must give."""
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -25,7 +26,7 @@ def check_successor(old: HeldCertificate, der: bytes, pair: Pair) -> HeldCertifi
         identifier = new.unit_identifier
         authority = new.is_authority
         signs = _signs(certificate)
-    except (CertificateDamaged, ValueError) as error:
+    except (CertificateDamaged, UnsupportedAlgorithm, ValueError, TypeError) as error:
         raise CertificateUnacceptable("无法读取") from error
     if _spki(public_key) != _spki(pair.public_key):
         raise CertificateUnacceptable("其中的公钥不是本证书介质的新公钥")

@@ -177,20 +177,24 @@ class Transaction:
 
     def _poll(self, message: Message) -> Message:
         """Poll while the CA says "waiting", at most as long as there is patience (§4.4)."""
+        if not _is_waiting(message):
+            return message
         left = self._terms.patience.total_seconds()
-        while _is_waiting(message):
-            # -1 stands for the whole answer (RFC 9810 §5.3.22).
-            whole = isinstance(message.body, ErrorMsg)
-            poll = PollReq(CERT_REQ_ID_NONE if whole else CERT_REQ_ID)
+        # -1 stands for the whole answer (RFC 9810 §5.3.22).
+        whole = isinstance(message.body, ErrorMsg)
+        poll = PollReq(CERT_REQ_ID_NONE if whole else CERT_REQ_ID)
+        while True:
             message = self._ask(poll)
-            while isinstance(message.body, PollRep):
-                seconds = max(message.body.check_after, 1)
-                if seconds > left:
-                    raise RenewalPending(seconds, message.body.reason)
-                left -= seconds
-                self._terms.sleep(seconds)
-                message = self._ask(poll)
-        return message
+            seconds = 1
+            reason: tuple[str, ...] = ()
+            if isinstance(message.body, PollRep):
+                seconds, reason = max(message.body.check_after, 1), message.body.reason
+            elif not _is_waiting(message):
+                return message
+            if seconds > left:
+                raise RenewalPending(seconds, reason)
+            left -= seconds
+            self._terms.sleep(seconds)
 
     def _ask(self, body: Sendable, *, pvno: int = 2) -> Message:
         """Send one message; return the answer, after it has been checked (RFC 9483 §3.5)."""

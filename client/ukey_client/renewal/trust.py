@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.verification import (
     ExtensionPolicy,
     PolicyBuilder,
@@ -119,8 +119,9 @@ def _parsed(certificates: Iterable[bytes]) -> list[x509.Certificate]:
     for der in certificates:
         try:
             one = x509.load_der_x509_certificate(der)
-            _ = one.subject, one.extensions
-        except ValueError:
+            # cryptography decodes late: what is broken in it is to be found here.
+            _ = one.subject, one.issuer, one.extensions, one.public_key()
+        except (ValueError, TypeError, UnsupportedAlgorithm):
             continue
         parsed.append(one)
     return parsed
@@ -153,6 +154,6 @@ def _speaks_cmp(certificate: x509.Certificate) -> bool:
 def _has_issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
         return False
     return _is_authority(issuer)

@@ -95,7 +95,7 @@ def check_signer(signer: x509.Certificate, ca: CertificateAuthority) -> None:
         usage = signer.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         usage = None
-    except (InvalidSignature, ValueError, TypeError) as error:
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError) as error:
         raise CmpRefusalError(
             "signerNotTrusted", "这张证书不是本机构签发的。", "the signer was not certified here"
         ) from error
@@ -148,7 +148,7 @@ def check_pkcs10(request: P10cr, signer: x509.Certificate) -> PublicKeyTypes:
         genuine = parsed.is_signature_valid
         subject = parsed.subject.public_bytes()
         public_key = parsed.public_key()
-    except (ValueError, TypeError, InvalidSignature) as error:
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise CmpRefusalError("badDataFormat", f"PKCS#10 request: {error}") from error
     if not genuine:
         raise CmpRefusalError("badPOP", "the signature of the PKCS#10 request does not verify")
@@ -173,8 +173,10 @@ def _public_key(der: bytes) -> PublicKeyTypes:
 def _certificate(der: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
+        # cryptography decodes late: what is broken in it is to be found here.
         _ = certificate.extensions, certificate.subject, certificate.issuer
-    except (ValueError, TypeError) as error:
+        _ = certificate.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise CmpRefusalError("badDataFormat", f"the certificate of the sender: {error}") from error
     return certificate
 
