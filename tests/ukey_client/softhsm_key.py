@@ -65,10 +65,13 @@ def init_token(label: str = LABEL) -> None:
 
 
 class Library:
-    """python-pkcs11's library on the store that SOFTHSM2_CONF names now."""
+    """python-pkcs11's library on the store that the environment names now."""
+
+    def __init__(self, module: str = MODULE) -> None:
+        self._module = module
 
     def __enter__(self) -> Any:
-        self._library = pkcs11.lib(MODULE)
+        self._library = pkcs11.lib(self._module)
         self._library.reinitialize()  # SoftHSM reads its settings when it is initialised
         return self._library
 
@@ -86,10 +89,11 @@ def provision(
     ends: timedelta = timedelta(days=364),
     with_seal: bool = True,
     with_chain: bool = True,
+    module: str = MODULE,
     **wishes: Any,
 ) -> Key:
     """Make a pair on the token, have it certified, write certificate, chain and seal."""
-    with Library() as library:
+    with Library(module) as library:
         token = library.get_token(token_label=label)
         with token.open(rw=True, user_pin=PIN) as session:
             public, private = make_pair(session, kind)
@@ -105,7 +109,7 @@ def provision(
                     write_certificate(session, authority, b"", "CA")
             if with_seal:
                 write_seal(session, seal_picture())
-    return Key(label, certificate, id_)
+    return Key(label, certificate, id_, module)
 
 
 def make_pair(session: Any, kind: str) -> tuple[Any, Any]:
