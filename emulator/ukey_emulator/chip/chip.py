@@ -11,16 +11,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ukey_emulator.terms import CKA, CKO, CKR
 
-from . import keys, mechanisms
 from .identity import Identity
-from .mechanisms import Parameter
-from .objects import Object, Origin, Template, amended, build
-from .objects.kinds import number
+from .objects import Object, Template, amended
+from .objects.kinds import number, pack_template, unpack_template
 from .objects.object import table_of
 from .objects.rules import HW_FEATURE
 from .pins import MASTER_LENGTH, Lock, PinRecord, Role
 from .refusal import PinRefusal, Refusal
-from .store import Store, codec
+from .store import Store
 
 _NONCE_LENGTH = 12
 
@@ -46,8 +44,8 @@ class Factory:
 class Chip:
     """One key, open on its file.
 
-    Objects that belong to sessions live outside; the chip makes them and knows how to use them,
-    but keeps only those on the token. All methods may be called by many threads.
+    Objects that belong to sessions live outside; the chip keeps only those on the token. All
+    methods may be called by many threads.
     """
 
     def __init__(self, store: Store) -> None:
@@ -225,63 +223,6 @@ class Chip:
                 counts[most] = number(record.tries)
         yield Object(counts, HW_FEATURE)
 
-    def create(self, template: Template, *, as_so: bool = False) -> Object:
-        """Make an object from what a program brings (PKCS#11 3.2 §5.7.1); it is not kept yet."""
-        obj = build(template, Origin.CREATED, as_so=as_so)
-        keys.complete(obj)
-        return obj
-
-    def copy(self, obj: Object, template: Template, *, as_so: bool = False) -> Object:
-        """Make a copy with changes (PKCS#11 3.2 §5.7.2); it is not kept yet."""
-        if not obj.flag(CKA.COPYABLE):
-            raise Refusal(CKR.ACTION_PROHIBITED, "CKA_COPYABLE is false")
-        twin = obj.twin()
-        twin.attributes = amended(twin, template, copying=True, as_so=as_so)
-        return twin
-
-    def generate(
-        self, kind: int, parameter: Parameter, template: Template, *, as_so: bool = False
-    ) -> Object:
-        """Make a secret key (PKCS#11 3.2 §5.18.1); it is not kept yet."""
-        mechanism = mechanisms.find(kind)
-        if not mechanism.key_types:
-            raise Refusal(CKR.MECHANISM_INVALID)
-        given: dict[int, bytes] = {
-            CKA.CLASS: number(CKO.SECRET_KEY),
-            CKA.KEY_TYPE: number(mechanism.key_types[0]),
-        }
-        obj = build(template, Origin.GENERATED, given, mechanism=kind, as_so=as_so)
-        obj.attributes.update(mechanism.generate(obj.attributes, parameter))
-        keys.complete(obj)
-        return obj
-
-    def generate_pair(
-        self,
-        kind: int,
-        parameter: Parameter,
-        public: Template,
-        private: Template,
-        *,
-        as_so: bool = False,
-    ) -> tuple[Object, Object]:
-        """Make a key pair, public key first (PKCS#11 3.2 §5.18.2); it is not kept yet."""
-        mechanism = mechanisms.find(kind)
-        if not mechanism.key_types:
-            raise Refusal(CKR.MECHANISM_INVALID)
-        key_type = number(mechanism.key_types[0])
-        halves = []
-        for template, side in ((public, CKO.PUBLIC_KEY), (private, CKO.PRIVATE_KEY)):
-            given: dict[int, bytes] = {CKA.CLASS: number(side), CKA.KEY_TYPE: key_type}
-            halves.append(build(template, Origin.GENERATED, given, mechanism=kind, as_so=as_so))
-        seen, hidden = halves
-        seen_part, hidden_part, material = mechanism.generate_pair(seen.attributes, parameter)
-        seen.attributes.update(seen_part)
-        keys.complete(seen)
-        hidden.attributes.update(hidden_part)
-        hidden.attributes[CKA.PUBLIC_KEY_INFO] = seen.attributes[CKA.PUBLIC_KEY_INFO]
-        hidden.material = material
-        return seen, hidden
-
     def keep(self, *objects: Object) -> None:
         """Put objects on the token, all of them or none."""
         with self._lock:
@@ -319,7 +260,7 @@ class Chip:
         return obj.row in self._public or obj.row in self._private
 
     def _write(self, row: int, obj: Object) -> None:
-        blob = codec.encode(obj.attributes)
+        blob = pack_template(obj.attributes.items())
         if obj.private:
             blob = self._seal(row, blob)
         self._store.put_object(row, blob, private=obj.private)
@@ -346,5 +287,5 @@ class Chip:
 
 
 def _revive(row: int, blob: bytes) -> Object:
-    attributes = codec.decode(blob)
+    attributes = dict(unpack_template(blob))
     return Object(attributes, table_of(attributes), row)

@@ -2,10 +2,11 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
-from ukey_emulator.chip import Refusal, Role
+from ukey_emulator.chip import Refusal, Role, making
 from ukey_emulator.chip.objects import Object
-from ukey_emulator.chip.objects.kinds import number
+from ukey_emulator.chip.objects.kinds import Kind, number, pack_template, unpack_template
 from ukey_emulator.terms import CKA, CKO, CKR
 
 from .application import Application, Session
@@ -13,6 +14,8 @@ from .operations import Operation, require_none, require_pointer
 from .wire import Attribute, Out, Query
 
 _UNAVAILABLE = 0xFFFFFFFFFFFFFFFF
+_ATTRIBUTE_BYTES = 24
+Answer = tuple[int, Any]
 _HIDDEN = number(CKO.HW_FEATURE)
 
 
@@ -25,9 +28,7 @@ def template_of(attributes: list[Attribute] | None) -> list[tuple[int, bytes | N
 
 def _flat(attribute: Attribute) -> bytes | None:
     if isinstance(attribute.value, list):
-        if attribute.value:
-            raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, "nested templates are not kept yet")
-        return b""
+        return pack_template((nested.type, _flat(nested) or b"") for nested in attribute.value)
     return attribute.value
 
 
@@ -45,7 +46,7 @@ def C_CreateObject(
     """Create an object (PKCS#11 3.2 §5.7.1)."""
     template = template_of(attributes)
     require_pointer(wanted)
-    obj = session.chip.create(template, as_so=as_so(app, session))
+    obj = making.create(template, as_so=as_so(app, session))
     return app.place(session, obj)[0]
 
 
@@ -60,7 +61,7 @@ def C_CopyObject(
     template = template_of(attributes)
     obj = app.object(session, original)
     require_pointer(wanted)
-    twin = session.chip.copy(obj, template, as_so=as_so(app, session))
+    twin = making.copy(obj, template, as_so=as_so(app, session))
     return app.place(session, twin)[0]
 
 
@@ -82,12 +83,12 @@ def C_GetObjectSize(app: Application, session: Session, number_: int, wanted: bo
 
 def C_GetAttributeValue(
     app: Application, session: Session, number_: int, queries: list[Query] | None
-) -> list[tuple[int, bytes | None]]:
+) -> list[Answer]:
     """Read attributes; each gets its value or its own fault (PKCS#11 3.2 §5.7.5)."""
     if queries is None:
         raise Refusal(CKR.ARGUMENTS_BAD, "the template is NULL")
     obj = app.object(session, number_)
-    answers: list[tuple[int, bytes | None]] = []
+    answers: list[Answer] = []
     worst: CKR | None = None
     for query in queries:
         code, answer = _read(obj, query)
@@ -98,8 +99,11 @@ def C_GetAttributeValue(
     return answers
 
 
-def _read(obj: Object, query: Query) -> tuple[CKR | None, tuple[int, bytes | None]]:
+def _read(obj: Object, query: Query) -> tuple[CKR | None, Answer]:
     value = obj.attributes.get(query.type)
+    rule = obj.table.get(query.type)
+    if value is not None and rule is not None and rule.kind is Kind.TEMPLATE:
+        return _read_template(value, query)
     if obj.withholds(query.type):
         return CKR.ATTRIBUTE_SENSITIVE, (_UNAVAILABLE, None)
     if value is None:
@@ -109,6 +113,29 @@ def _read(obj: Object, query: Query) -> tuple[CKR | None, tuple[int, bytes | Non
     if query.capacity < len(value):
         return CKR.BUFFER_TOO_SMALL, (_UNAVAILABLE, None)
     return None, (len(value), value)
+
+
+def _read_template(value: bytes, query: Query) -> tuple[CKR | None, Answer]:
+    """Read an attribute that is a template: a CK_ATTRIBUTE for each of its attributes."""
+    template = unpack_template(value)
+    length = len(template) * _ATTRIBUTE_BYTES
+    if query.nested is None:
+        return None, (length, None)
+    if len(query.nested) < len(template):
+        return CKR.BUFFER_TOO_SMALL, (_UNAVAILABLE, None)
+    answers: list[Answer] = []
+    worst: CKR | None = None
+    for wanted, (attribute, nested) in zip(query.nested, template, strict=False):
+        fits = wanted.capacity is None or wanted.capacity >= len(nested)
+        if wanted.capacity is not None and wanted.type != attribute:
+            worst = worst or CKR.ATTRIBUTE_TYPE_INVALID
+            answers.append((_UNAVAILABLE, None))
+        elif fits:
+            answers.append((len(nested), None if wanted.capacity is None else nested))
+        else:
+            worst = worst or CKR.BUFFER_TOO_SMALL
+            answers.append((_UNAVAILABLE, None))
+    return worst, (length, answers)
 
 
 def C_SetAttributeValue(

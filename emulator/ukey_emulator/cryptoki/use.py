@@ -33,19 +33,35 @@ def find(mechanism: wire.Mechanism, flag: CKF) -> Mechanism:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class KeyFaults:
+    """What a handle that is no key, and a key of the wrong type, are called."""
+
+    handle: CKR = CKR.KEY_HANDLE_INVALID
+    key_type: CKR = CKR.KEY_TYPE_INCONSISTENT
+
+
+_USUAL = KeyFaults()
+
+
 def key_for(
-    app: Application, session: Session, mechanism: Mechanism, handle: int, permission: CKA
+    app: Application,
+    session: Session,
+    mechanism: Mechanism,
+    handle: int,
+    permission: CKA,
+    faults: KeyFaults = _USUAL,
 ) -> tuple[Object, Material]:
     """Give a key that may be used so, loaded.
 
-    CKR_KEY_HANDLE_INVALID, CKR_KEY_TYPE_INCONSISTENT, CKR_KEY_FUNCTION_NOT_PERMITTED, or
+    The codes of `faults`, CKR_KEY_FUNCTION_NOT_PERMITTED, or
     CKR_MECHANISM_INVALID where CKA_ALLOWED_MECHANISMS leaves the mechanism out.
     """
-    obj = app.object(session, handle, CKR.KEY_HANDLE_INVALID)
+    obj = app.object(session, handle, faults.handle)
     if obj.key_type is None:
-        raise Refusal(CKR.KEY_HANDLE_INVALID, "the object is no key")
+        raise Refusal(faults.handle, "the object is no key")
     if obj.key_type not in mechanism.key_types:
-        raise Refusal(CKR.KEY_TYPE_INCONSISTENT, f"not a key for CKM_{mechanism.kind.name}")
+        raise Refusal(faults.key_type, f"not a key for CKM_{mechanism.kind.name}")
     if not obj.flag(permission):
         raise Refusal(CKR.KEY_FUNCTION_NOT_PERMITTED, f"CKA_{permission.name} is not true")
     allowed = obj.attributes.get(CKA.ALLOWED_MECHANISMS)

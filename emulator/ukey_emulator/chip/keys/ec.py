@@ -28,6 +28,14 @@ def curve_of(parameters: bytes) -> ec.EllipticCurve:
         raise Refusal(CKR.CURVE_NOT_SUPPORTED, f"curve {parameters.hex()}") from None
 
 
+def parameters_of(curve: ec.EllipticCurve) -> bytes:
+    """Give CKA_EC_PARAMS of a curve; CKR_CURVE_NOT_SUPPORTED for one that the key has not."""
+    for parameters, known in CURVES.items():
+        if known.name == curve.name:
+            return parameters
+    raise Refusal(CKR.CURVE_NOT_SUPPORTED, f"curve {curve.name}")
+
+
 def generate(parameters: bytes) -> ec.EllipticCurvePrivateKey:
     """Generate a key on the named curve."""
     return ec.generate_private_key(curve_of(parameters))
@@ -37,7 +45,9 @@ def load_public(attributes: dict[int, bytes]) -> ec.EllipticCurvePublicKey:
     """Load the public key; CKR_ATTRIBUTE_VALUE_INVALID if the point is not on the curve."""
     curve = curve_of(attributes[CKA.EC_PARAMS])
     try:
-        return ec.EllipticCurvePublicKey.from_encoded_point(curve, _point(attributes[CKA.EC_POINT]))
+        return ec.EllipticCurvePublicKey.from_encoded_point(
+            curve, bare_point(attributes[CKA.EC_POINT])
+        )
     except ValueError as error:
         raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, str(error)) from None
 
@@ -86,7 +96,7 @@ def _octet_string(value: bytes) -> bytes:
     return bytes([_OCTET_STRING]) + head + value
 
 
-def _point(value: bytes) -> bytes:
+def bare_point(value: bytes) -> bytes:
     """Take the point out of its OCTET STRING, or as it is, which old programs send."""
     for head in (2, 3):
         if _octet_string(value[head:]) == value:

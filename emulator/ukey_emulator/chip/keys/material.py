@@ -38,6 +38,8 @@ _LOAD: dict[tuple[int, int | None], Callable[[dict[int, bytes]], Material]] = {
     (CKO.SECRET_KEY, CKK.GENERIC_SECRET): lambda attributes: attributes[CKA.VALUE],
 }
 
+_FIXED_LENGTHS: dict[int | None, int] = {}
+
 
 def complete(obj: Object) -> None:
     """Check the material of a new object and add the attributes that follow from it."""
@@ -57,3 +59,8 @@ def load(obj: Object) -> Material:
             raise Refusal(CKR.KEY_HANDLE_INVALID, "the object is no key")
         obj.material = loader(obj.attributes)
     return obj.material  # type: ignore[return-value]
+
+
+def fixed_length(obj: Object) -> int | None:
+    """Give the bytes that a secret key of this type has, None if it may have any number."""
+    return _FIXED_LENGTHS.get(obj.key_type)

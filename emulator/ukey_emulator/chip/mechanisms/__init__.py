@@ -3,12 +3,12 @@
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKR
 
-from . import aes, digests, ecdsa, hmac, rsa
+from . import aes, digests, ecdh, ecdsa, hmac, keywrap, rsa
 from .base import Ciphering, Digester, Mechanism, Parameter, Signer, Verifier
 
 MECHANISMS: dict[int, Mechanism] = {
     mechanism.kind: mechanism
-    for family in (rsa, ecdsa, aes, hmac, digests)
+    for family in (rsa, ecdsa, ecdh, aes, keywrap, hmac, digests)
     for mechanism in family.MECHANISMS
 }
 

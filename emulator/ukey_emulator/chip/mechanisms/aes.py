@@ -193,7 +193,7 @@ class GcmDecryption:
 
 
 class _Aes(Mechanism):
-    flags = CKF.ENCRYPT | CKF.DECRYPT
+    flags = CKF.ENCRYPT | CKF.DECRYPT | CKF.WRAP | CKF.UNWRAP
     key_types: ClassVar[tuple[int, ...]] = (CKK.AES,)
 
     def __init__(self, kind: CKM) -> None:

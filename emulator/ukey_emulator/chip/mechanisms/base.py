@@ -11,6 +11,13 @@ from ukey_emulator.terms import CKM, CKR
 Parameter = bytes | tuple[object, ...] | None
 
 
+_OF_WRAPPED = {
+    CKR.ENCRYPTED_DATA_INVALID: CKR.WRAPPED_KEY_INVALID,
+    CKR.AEAD_DECRYPT_FAILED: CKR.WRAPPED_KEY_INVALID,
+    CKR.ENCRYPTED_DATA_LEN_RANGE: CKR.WRAPPED_KEY_LEN_RANGE,
+}
+
+
 class Digester(Protocol):
     """A digest under way; `length` is its size in bytes."""
 
@@ -96,6 +103,26 @@ class Mechanism:
     def decrypt(self, key: Material, parameter: Parameter) -> Ciphering:
         """Begin a decryption."""
         raise self._refusal(key, parameter)
+
+    def wrap(self, key: Material, data: bytes, parameter: Parameter) -> bytes:
+        """Wrap a key, given as bytes; where nothing else is defined, by encrypting it."""
+        context = self.encrypt(key, parameter)
+        return context.update(data) + context.finish()
+
+    def unwrap(self, key: Material, wrapped: bytes, parameter: Parameter) -> bytes:
+        """Unwrap a key: give its bytes; where nothing else is defined, by decrypting them.
+
+        CKR_WRAPPED_KEY_INVALID or CKR_WRAPPED_KEY_LEN_RANGE for what is no wrapped key.
+        """
+        context = self.decrypt(key, parameter)
+        try:
+            return context.update(wrapped) + context.finish()
+        except Refusal as refusal:
+            raise Refusal(_OF_WRAPPED.get(refusal.code, refusal.code), refusal.why) from None
+
+    def derive(self, base: Material, parameter: Parameter, length: int | None) -> bytes:
+        """Derive `length` bytes, or as many as the mechanism gives."""
+        raise self._refusal(base, parameter, length)
 
     def generate(self, wanted: dict[int, bytes], parameter: Parameter) -> dict[int, bytes]:
         """Make a secret key: give the attributes of its material."""

@@ -91,7 +91,7 @@ class _Rsa(Mechanism):
 class Pkcs1(_Rsa):
     """PKCS#1 v1.5: signatures over what the program gives, encryption (§6.1.6)."""
 
-    flags = CKF.SIGN | CKF.VERIFY | CKF.ENCRYPT | CKF.DECRYPT
+    flags = CKF.SIGN | CKF.VERIFY | CKF.ENCRYPT | CKF.DECRYPT | CKF.WRAP | CKF.UNWRAP
 
     def sign(self, key: Material, parameter: Parameter) -> Signer:
         """Begin a signature over a DigestInfo, or whatever else fits."""
@@ -171,7 +171,7 @@ class Pss(_Rsa):
 class Oaep(_Rsa):
     """OAEP encryption (§6.1.8)."""
 
-    flags = CKF.ENCRYPT | CKF.DECRYPT
+    flags = CKF.ENCRYPT | CKF.DECRYPT | CKF.WRAP | CKF.UNWRAP
 
     def encrypt(self, key: Material, parameter: Parameter) -> Ciphering:
         """Begin an encryption; the parameter is CK_RSA_PKCS_OAEP_PARAMS."""

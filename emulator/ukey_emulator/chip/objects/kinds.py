@@ -1,7 +1,7 @@
 """How the value of an attribute looks: its kind, and the check of a value against it."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 
 from ukey_emulator.chip.refusal import Refusal
@@ -52,6 +52,28 @@ def integer(value: int) -> bytes:
 def boolean(value: object) -> bytes:
     """Give a CK_BBOOL attribute."""
     return TRUE if value else FALSE
+
+
+_HEAD = struct.Struct("<QI")
+
+
+def pack_template(template: Iterable[tuple[int, bytes]]) -> bytes:
+    """Write attributes one after the other: type and length, then the value."""
+    return b"".join(
+        part for attribute, value in template for part in (_HEAD.pack(attribute, len(value)), value)
+    )
+
+
+def unpack_template(data: bytes) -> list[tuple[int, bytes]]:
+    """Read what `pack_template` wrote."""
+    template = []
+    at = 0
+    while at < len(data):
+        attribute, length = _HEAD.unpack_from(data, at)
+        at += _HEAD.size
+        template.append((attribute, data[at : at + length]))
+        at += length
+    return template
 
 
 def _is_date(value: bytes) -> bool:

@@ -149,7 +149,7 @@ _SECRET_KEY: Table = {
     CKA.CHECK_VALUE: Rule(Kind.BYTES),
     CKA.WRAP_TEMPLATE: Rule(Kind.TEMPLATE, default=b""),
     CKA.VALUE: Rule(Kind.BYTES, _SECRET_PART),
-    CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE | Note.MUST_GENERATE),
+    CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE | Note.MUST_GENERATE | Note.NOT_UNWRAP),
 }
 
 _RSA_PUBLIC: Table = {

@@ -19,6 +19,7 @@ class Origin(Enum):
     CREATED = (Note.MUST_CREATE, Note.NOT_CREATE)
     GENERATED = (Note.MUST_GENERATE, Note.NOT_GENERATE)
     UNWRAPPED = (Note.MUST_UNWRAP, Note.NOT_UNWRAP)
+    DERIVED = (Note.NONE, Note.NOT_GENERATE)
 
 
 def collect(template: Template) -> dict[int, bytes]:

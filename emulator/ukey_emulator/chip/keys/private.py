@@ -1,0 +1,37 @@
+"""Private keys as PKCS#8, which is how they are wrapped (PKCS#11 3.2 §6.7)."""
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec as curve
+from cryptography.hazmat.primitives.asymmetric import rsa as factoring
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
+
+from ukey_emulator.chip.refusal import Refusal
+from ukey_emulator.terms import CKA, CKK, CKR
+
+from . import ec, rsa
+
+
+def encode(material: object) -> bytes:
+    """Give a private key as PKCS#8; CKR_KEY_NOT_WRAPPABLE for what is none."""
+    if not isinstance(material, factoring.RSAPrivateKey | curve.EllipticCurvePrivateKey):
+        raise Refusal(CKR.KEY_NOT_WRAPPABLE, "only secret and private keys are wrapped")
+    return material.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+
+def decode(data: bytes) -> tuple[int, dict[int, bytes]]:
+    """Read PKCS#8: give key type and attributes; CKR_WRAPPED_KEY_INVALID if it is none."""
+    try:
+        key = load_der_private_key(data, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Refusal(CKR.WRAPPED_KEY_INVALID, str(error)) from None
+    if isinstance(key, factoring.RSAPrivateKey):
+        return CKK.RSA, rsa.private_attributes(key)
+    if isinstance(key, curve.EllipticCurvePrivateKey):
+        parameters = ec.parameters_of(key.curve)
+        return CKK.EC, {CKA.EC_PARAMS: parameters, **ec.private_attributes(key)}
+    raise Refusal(CKR.WRAPPED_KEY_INVALID, "the key is of a type that is not kept")
