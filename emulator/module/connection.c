@@ -62,6 +62,20 @@ static void drop_anchor(void)
     atomic_fetch_add(&state.era, 1);
 }
 
+/* End all connections. A thread that waits on its own is woken and closes it itself. */
+static void drop_all(void)
+{
+    drop_anchor();
+    for (struct connection *each = state.connections; each; each = each->next) {
+        if (each->fd >= 0)
+            shutdown(each->fd, SHUT_RDWR);
+        if (pthread_mutex_trylock(&each->busy) == 0) {
+            close_socket(each);
+            pthread_mutex_unlock(&each->busy);
+        }
+    }
+}
+
 /* ---- threads ---- */
 
 static void forget_connection(struct connection *connection)
@@ -143,9 +157,8 @@ static bool prepare(void)
     return state.prepared;
 }
 
-/* Unloaded, or the program ends: no thread that ends later may call into this code. What threads
- * still hold is left to the end of the process. A program may end inside a signal handler, so this
- * must not wait for the lock. */
+/* Unloaded, or the program ends: no thread that ends later may call into this code. A program may
+ * end inside a signal handler, so this must not wait for the lock. */
 __attribute__((destructor)) static void unload(void)
 {
     if (pthread_mutex_trylock(&state.lock) != 0)
@@ -153,7 +166,7 @@ __attribute__((destructor)) static void unload(void)
     if (state.prepared)
         pthread_key_delete(state.own);
     state.prepared = false;
-    drop_anchor();
+    drop_all();
     if (module_life() % 2)
         atomic_fetch_add(&state.life, 1);
     pthread_mutex_unlock(&state.lock);
@@ -337,15 +350,7 @@ CK_RV module_finalise(void)
     atomic_fetch_add(&state.life, 1);
     if (state.anchor >= 0)
         tell_rack();
-    drop_anchor();
-    for (struct connection *other = state.connections; other; other = other->next) {
-        if (other->fd >= 0)
-            shutdown(other->fd, SHUT_RDWR); /* wakes the thread that waits on it */
-        if (pthread_mutex_trylock(&other->busy) == 0) {
-            close_socket(other);
-            pthread_mutex_unlock(&other->busy);
-        }
-    }
+    drop_all();
     destroy = state.locking.DestroyMutex;
     memset(&state.locking, 0, sizeof state.locking);
     if (destroy)

@@ -367,3 +367,36 @@ def test_a_program_that_is_killed_takes_its_application_with_it(
         assert within(10, lambda: face.calls)
         program.send_signal(signal.SIGKILL)
         assert within(5, lambda: face.detached == [0])
+
+
+UNLOADED = """
+import _ctypes, ctypes, os, sys, threading
+module = ctypes.CDLL(sys.argv[1])
+used, unloaded = threading.Event(), threading.Event()
+def work():
+    module.C_Logout(ctypes.c_ulong(1))
+    used.set()
+    unloaded.wait()
+module.C_Initialize(None)
+thread = threading.Thread(target=work)
+thread.start()
+used.wait()
+if sys.argv[2] == "finalized":
+    module.C_Finalize(None)
+_ctypes.dlclose(module._handle)
+unloaded.set()
+thread.join()
+opened = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")[:-1]]
+sys.exit(len([file for file in opened if file.startswith("socket:")]))
+"""
+
+
+@pytest.mark.parametrize("how", ["finalized", "forgotten"])
+def test_unloading_leaves_nothing(loaded: Module, home: Path, face: ScriptedFace, how: str) -> None:
+    command = [sys.executable, "-c", UNLOADED, str(loaded.path), how]
+    environment = {**os.environ, "UKEY_HOME": str(home)}
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, timeout=30, check=False
+    )
+    assert done.returncode == 0
+    assert within(5, lambda: face.detached == [0])
