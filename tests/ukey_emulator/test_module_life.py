@@ -386,8 +386,8 @@ if sys.argv[2] == "finalized":
 _ctypes.dlclose(module._handle)
 unloaded.set()
 thread.join()
-opened = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")[:-1]]
-sys.exit(len([file for file in opened if file.startswith("socket:")]))
+opened = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+sys.exit(len([file for file in opened if "socket:" in file]))
 """
 
 
