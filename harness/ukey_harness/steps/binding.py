@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ukey_harness import plugin
+from ukey_harness.features_folder import features_folder, suite_names
 from ukey_harness.device.opening import device_of
 from ukey_harness.device.port import Device
 from ukey_harness.steps.stage import Stage
@@ -25,21 +26,6 @@ from ukey_harness.verdicts.session import session_of
 HOOKS = "ukey-record-hooks"
 DEFAULT_DEVICE = "emulated"
 DEFINITIONS = ("key", "portal", "binding", "sealing", "renewal", "pin", "trouble")
-
-
-def features_folder() -> Path:
-    """Return the folder of the feature files: packaged, or in the checkout's root."""
-    packaged = Path(__file__).parent.parent / "features"
-    checkout = Path(__file__).parents[3] / "features"
-    for folder in (packaged, checkout):
-        if folder.is_dir():
-            return folder
-    raise FileNotFoundError(f"no feature files in {packaged} nor {checkout}: install ukeylab anew")
-
-
-def suites() -> list[str]:
-    """Return the names of the suites: the folders with feature files."""
-    return sorted({file.parent.name for file in features_folder().glob("*/*.feature")})
 
 
 def load_definitions() -> list[object]:
@@ -60,7 +46,7 @@ def bound_features(names: Sequence[str] = ()) -> list[str]:
         manager.register(ScenarioFixtures(hooks), "ukey-scenario-fixtures")
         for module in load_definitions():
             manager.register(module)
-    return [str(features_folder() / name) for name in names or suites()]
+    return [str(features_folder() / name) for name in names or suite_names()]
 
 
 class ScenarioFixtures:

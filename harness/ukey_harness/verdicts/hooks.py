@@ -89,7 +89,8 @@ class RecordHooks:
         except Exception as error:
             if self.recorder is not None:
                 self.recorder.end(error)
-            raise
+            # Without the device no scenario can be judged: the others stay not run.
+            pytest.exit(f"the device cannot be used: {error}", pytest.ExitCode.USAGE_ERROR)
         reason = missing(needs_of_scenario(scenario), device.capabilities)
         if self.recorder is not None:
             if self.recorder.witness is None:

@@ -161,7 +161,7 @@ def preview_shows_seal(stage: Stage) -> None:
     demand(page.status == 200 and "签章有效" in page.text, "预览写着“签章有效”", page.text)  # noqa: PLR2004
     pictures = [stage.browser.fetch(each) for each in page.images if each.endswith(".png")]
     demand(pictures, "有预览图", "没有")
-    stage.memory["preview"] = pictures[-1]
+    stage.memory.setdefault("previews", []).append(pictures[-1])
     shares = [round(red_share(picture), 5) for picture in pictures]
     stage.note(f"{len(pictures)} 页，红色像素所占比例 {shares}")
     demand(max(shares) > RED_SHARE, f"红色像素多于 {RED_SHARE}", shares)

@@ -1,0 +1,23 @@
+"""What of the optional parts is installed, said before anything is started."""
+
+from importlib.util import find_spec
+
+import click
+
+WORLD = {
+    "certomancer": "certomancer",
+    "multipart": "python-multipart",
+    "pypdfium2": "pypdfium2",
+    "starlette": "starlette",
+    "uvicorn": "uvicorn",
+    "weasyprint": "weasyprint",
+}
+
+
+def require_world() -> None:
+    """End with a message unless the extra `world` (CA and portal) is installed."""
+    absent = sorted(package for module, package in WORLD.items() if find_spec(module) is None)
+    if absent:
+        raise click.ClickException(
+            f"the CA and the portal need {', '.join(absent)}: pip install 'ukeylab[world]'"
+        )
