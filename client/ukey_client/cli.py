@@ -5,13 +5,14 @@ imported when a command runs, so that `--help` answers at once.
 """
 # ruff: noqa: PLC0415 - imports inside the commands are the point, see above
 
+import contextlib
 import functools
 import json
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,12 +38,9 @@ class HolderCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Run the command; every fault becomes a message and an exit code."""
-        sys.unraisablehook = _hide_loose_ends
-        if not os.environ.get(_DEBUG):
-            # Without a handler Python prints what libraries log, tracebacks included.
-            logging.getLogger().addHandler(logging.NullHandler())
         try:
-            return super().invoke(ctx)
+            with _quiet_libraries():
+                return super().invoke(ctx)
         except HolderError as error:
             _report(ctx, error)
             ctx.exit(int(error.exit_code))
@@ -59,13 +57,29 @@ class HolderCommand(click.Command):
             ctx.exit(int(ExitCode.INTERNAL))
 
 
-def _hide_loose_ends(fault: "sys.UnraisableHookArgs") -> None:
-    """Keep quiet about what python-pkcs11 cannot end on a key that has gone.
+@contextlib.contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Keep what libraries say to developers off the holder's screen, tracebacks included.
 
-    It tries so when its objects are collected, and Python would print a traceback.
+    They log, which Python prints where nobody takes the log; and python-pkcs11 cannot end a
+    search on a key that has gone when its objects are collected, which Python prints as well.
     """
-    if not type(fault.exc_value).__module__.startswith("pkcs11.") or os.environ.get(_DEBUG):
-        sys.__unraisablehook__(fault)
+    if os.environ.get(_DEBUG):
+        yield
+        return
+    before, silence = sys.unraisablehook, logging.NullHandler()
+
+    def hook(fault: "sys.UnraisableHookArgs") -> None:
+        if not type(fault.exc_value).__module__.startswith("pkcs11."):
+            before(fault)
+
+    sys.unraisablehook = hook
+    logging.getLogger().addHandler(silence)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(silence)
+        sys.unraisablehook = before
 
 
 def _report(ctx: click.Context, error: HolderError) -> None:
@@ -75,7 +89,7 @@ def _report(ctx: click.Context, error: HolderError) -> None:
     click.echo(error.message, err=True)
 
 
-def _token_options(command: Callable[..., None]) -> Callable[..., None]:
+def _key_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--module", envvar="PKCS11_MODULE", default="", help="PKCS#11 module."),
         click.option(
@@ -84,12 +98,14 @@ def _token_options(command: Callable[..., None]) -> Callable[..., None]:
             envvar="UKEY_TOKEN",
             help="PKCS#11 URI (RFC 7512) of key or certificate.",
         ),
-        click.option(
-            "--pin-file", help="File with the PIN in its first line, - for standard input."
-        ),
     ):
         command = option(command)
     return command
+
+
+def _token_options(command: Callable[..., None]) -> Callable[..., None]:
+    pin_file = "File with the PIN in its first line, - for standard input."
+    return _key_options(click.option("--pin-file", help=pin_file)(command))
 
 
 _portal_option = click.option(
@@ -100,11 +116,10 @@ _command = functools.partial(click.command, cls=HolderCommand, epilog=EXIT_CODES
 
 
 @_command()
-@_token_options
+@_key_options
 @_json_option
-def certs(module: str, uri: str | None, pin_file: str | None, *, as_json: bool) -> None:
+def certs(module: str, uri: str | None, *, as_json: bool) -> None:
     """List the certificates on every key that is plugged in (我的证书). No PIN is needed."""
-    del pin_file
     from ukey_client.listing import list_certificates, print_table
 
     listed = list_certificates(module, uri, datetime.now(UTC))

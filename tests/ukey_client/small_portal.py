@@ -37,7 +37,7 @@ class SmallPortal:
         self.bound = False
         self.text: str | None = None  # a text of the test's own instead of the right one
         self.expires = timedelta(minutes=2)
-        self.broken: tuple[int, str, bytes] | None = None
+        self.broken: tuple[Any, ...] | None = None
         self.roster = make_pdf("企业养老保险人员参保登记名册", pages=2)
         self.roster_sha256 = hashlib.sha256(self.roster).hexdigest()
         self.uploaded: bytes | None = None

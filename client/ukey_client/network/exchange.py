@@ -1,8 +1,11 @@
 """One HTTP exchange after another with one service, each within a time and a size."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http.cookies import CookieError, SimpleCookie
 from typing import Final, Self
 from urllib.parse import urlsplit
 
@@ -33,19 +36,19 @@ class Exchange:
         self.service = service
         # A proxy of the environment must not see what is meant for this machine.
         local = is_loopback(urlsplit(self.url).hostname or "")
-        self._client = httpx2.Client(timeout=_TIMEOUT, trust_env=not local)
+        # One service needs no rules about domains; the usual jar has its own mind of localhost.
+        no_jar = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        self._client = httpx2.Client(timeout=_TIMEOUT, trust_env=not local, cookies=no_jar)
+        self._cookies: dict[str, str] = {}
 
     @property
     def cookies(self) -> dict[str, str]:
         """The cookies that the service has set."""
-        return {cookie.name: cookie.value or "" for cookie in self._client.cookies.jar}
+        return dict(self._cookies)
 
     def set_cookies(self, cookies: Mapping[str, str]) -> None:
         """Replace the cookies."""
-        self._client.cookies.clear()
-        host = urlsplit(self.url).hostname or ""
-        for name, value in cookies.items():
-            self._client.cookies.set(name, value, domain=host)
+        self._cookies = dict(cookies)
 
     def get(self, path: str = "", *, limit: int = _LARGEST) -> Answer:
         """GET below the service's address; Unreachable if there is no whole answer in time."""
@@ -68,9 +71,10 @@ class Exchange:
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], limit: int
     ) -> Answer:
         url = self.url + path
+        headers = {**headers, **self._cookie_header()}
         ends = time.monotonic() + _DEADLINE
         try:
-            with self._client.stream(method, url, content=body, headers=dict(headers)) as response:
+            with self._client.stream(method, url, content=body, headers=headers) as response:
                 chunks, size = [], 0
                 for chunk in response.iter_bytes():
                     size += len(chunk)
@@ -79,6 +83,7 @@ class Exchange:
                     if time.monotonic() > ends:
                         raise Unreachable(self.service, url, "应答超时")
                     chunks.append(chunk)
+                self._take_cookies(response.headers.get_list("set-cookie"))
                 media_type = response.headers.get("content-type", "").partition(";")[0].strip()
                 return Answer(response.status_code, media_type.lower(), b"".join(chunks))
         except httpx2.TimeoutException as error:
@@ -88,6 +93,19 @@ class Exchange:
             raise Unreachable(self.service, url, reason) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Unreachable(self.service, url, "通信中断或应答不合规范") from error
+
+    def _cookie_header(self) -> dict[str, str]:
+        cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        return {"Cookie": cookies} if cookies else {}
+
+    def _take_cookies(self, lines: list[str]) -> None:
+        for line in lines:
+            with contextlib.suppress(CookieError):
+                for name, morsel in SimpleCookie(line).items():
+                    if morsel["max-age"] == "0" or not morsel.value:
+                        self._cookies.pop(name, None)
+                    else:
+                        self._cookies[name] = morsel.coded_value
 
     def close(self) -> None:
         """Let the connections go."""

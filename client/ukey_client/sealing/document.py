@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 
@@ -63,6 +64,13 @@ class Document:
             raise NotAPdf("没有页面")
         if sealed:
             raise AlreadySealed(sealed)
+
+    def writer(self) -> IncrementalPdfFileWriter:
+        """Make a writer that adds to the document; NotAPdf if nothing can be added to it."""
+        try:
+            return IncrementalPdfFileWriter(io.BytesIO(self.pdf))
+        except PdfError as error:
+            raise NotAPdf(str(error)) from error
 
     def free_field_name(self) -> str:
         """`Seal1`, or the next that no field bears."""

@@ -1,13 +1,11 @@
 """Putting the unit's seal on a PDF: PAdES B-T, with the seal's picture as its appearance."""
 
 import asyncio
-import io
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.general import SigningError
@@ -55,6 +53,7 @@ def seal_pdf(
     asked for, if the token is not logged in yet. The result is verified before it is given out.
     """
     document = Document(pdf)
+    writer = document.writer()
     spot = document.spot(place or Place())
     picture = load_picture(token.seal_picture())
     require_valid(certificate, now())
@@ -84,7 +83,7 @@ def seal_pdf(
         new_field_spec=SigFieldSpec(field, on_page=spot.page, box=spot.box),  # type: ignore[arg-type] # pyHanko takes fractions of points
     )
     try:
-        sealed = signer.sign_pdf(IncrementalPdfFileWriter(io.BytesIO(pdf)))
+        sealed = signer.sign_pdf(writer)
     except (PdfError, SigningError) as error:
         raise NotAPdf(str(error)) from error
     result = bytes(sealed.getvalue())
