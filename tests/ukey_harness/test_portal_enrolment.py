@@ -63,6 +63,9 @@ def test_enter_check_submit_produce(office: Office, holder: Holder) -> None:
     assert (status, "名册已生成" in page) == (200, True)
     assert '<button type="submit">上传</button>' in page
     assert "why-disabled" not in page
+    roster = holder.client.get("/api/rosters").json()["rosters"][0]["id"]
+    assert f"--roster {roster} --upload" in page
+    assert f"--ca {office.authority.url}" in page
 
 
 def test_faults_stand_at_their_fields_and_what_was_entered_is_kept(

@@ -213,8 +213,10 @@ def with_openssl(holder: Holder, content: bytes, folder: Path, digest: str) -> b
         )
     )
     subprocess.run(
-        ["openssl", "cms", "-sign", "-binary", "-md", digest, "-in", "text", "-outform", "DER"]
-        + ["-signer", "cert.pem", "-inkey", "key.pem", "-out", "login.p7s"],
+        [
+            *("openssl", "cms", "-sign", "-binary", "-md", digest, "-in", "text"),
+            *("-signer", "cert.pem", "-inkey", "key.pem", "-outform", "DER", "-out", "login.p7s"),
+        ],
         cwd=folder,
         check=True,
         timeout=30,

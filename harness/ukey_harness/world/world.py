@@ -79,6 +79,7 @@ class World:
             clock=self.clock,
             trust_roots=(self.ca.root,),
             intermediates=(self.ca.issuing,),
+            authority=self.ca_url,
         )
         self.portal = create_portal(settings)
         self._closing.callback(close_portal, self.portal)

@@ -307,6 +307,7 @@ async def _hand_in_page(
         tab="reports",
         title=portal.rules.title,
         origin=portal.settings.origin,
+        authority=portal.settings.authority,
         zone=CHINA,
         refusal=refusal,
         refused=refused,

@@ -44,6 +44,7 @@ class PortalSettings:
     folder: where the portal keeps its database; made if absent.
     clock: the one source of time. trust_roots: the anchors of every chain.
     intermediates: issuing certificates that signers need not bring along.
+    authority: base address of the CA, shown in the commands that need it; may be left empty.
     """
 
     origin: str
@@ -51,6 +52,7 @@ class PortalSettings:
     clock: Clock
     trust_roots: tuple[x509.Certificate, ...]
     intermediates: tuple[x509.Certificate, ...] = ()
+    authority: str = ""
     site: str = "示例市社会保险网上申报系统"
     limits: Limits = field(default_factory=Limits)
 
