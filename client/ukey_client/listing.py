@@ -8,7 +8,7 @@ from cryptography import x509
 from rich.console import Console
 from rich.table import Table
 
-from ukey_client.errors import CertificateDamaged, FileUnreadable
+from ukey_client.errors import FileUnreadable
 from ukey_client.token import HeldCertificate, Token, open_tokens
 from ukey_client.token.uri import TokenUri
 
@@ -40,6 +40,9 @@ def print_table(listed: Sequence[Facts]) -> None:
     for heading in ("所有者", "颁发者", "序列号", "有效期", "剩余", "证书介质"):
         table.add_column(heading, overflow="fold")
     for one in listed:
+        if one["owner"] is None:
+            table.add_row(str(one["label"]), "（已损坏，无法读取）", "", "", "", str(one["token"]))
+            continue
         table.add_row(
             str(one["owner"]),
             str(one["issuer"]),
@@ -71,7 +74,10 @@ def read_certificates(paths: Sequence[Path]) -> list[x509.Certificate]:
 def _facts(token: Token, held: HeldCertificate, now: datetime) -> Facts:
     facts: Facts = {"token": token.label, "token_serial": token.serial, "label": held.label}
     facts["id"] = held.id.hex()
-    try:
+    if held.is_damaged:
+        facts |= {"owner": None, "issuer": None, "serial": None, "unit_identifier": None}
+        facts |= {"not_before": None, "not_after": None, "days_left": None}
+    else:
         facts |= {
             "owner": held.owner,
             "issuer": held.issuer,
@@ -81,9 +87,6 @@ def _facts(token: Token, held: HeldCertificate, now: datetime) -> Facts:
             "days_left": (held.not_after - now).days if now <= held.not_after else -1,
             "unit_identifier": held.unit_identifier,
         }
-    except CertificateDamaged as error:
-        facts |= {"owner": error.message, "issuer": "", "serial": "", "days_left": None}
-        facts |= {"not_before": "", "not_after": "", "unit_identifier": None}
     return facts
 
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from pkcs11 import Attribute, CertificateType, ObjectClass
 from pyhanko.pdf_utils.reader import PdfFileReader
 from small_ca import SmallCa
 from small_pdf import make_pdf
 from small_portal import SmallPortal
-from softhsm_key import LABEL, MODULE, PIN, UNIT, Key, configure, init_token
+from softhsm_key import LABEL, MODULE, PIN, UNIT, Key, Library, configure, init_token, provision
 
 from ukey_client import cli
 from ukey_client.token.cryptoki.token import CryptokiToken
@@ -488,3 +489,58 @@ def test_help_imports_nothing_heavy() -> None:
     )
     loaded = set(done.stdout.split())
     assert not loaded & {"pyhanko", "pkcs11", "httpx2", "cryptography", "rich", "asn1crypto", "PIL"}
+
+
+# --- several certificates, and broken ones -----------------------------------------------------
+
+
+def write_garbage(id_: bytes) -> None:
+    with Library() as library:
+        token = library.get_token(token_label=LABEL)
+        with token.open(rw=True, user_pin=PIN) as session:
+            session.create_object(
+                {
+                    Attribute.CLASS: ObjectClass.CERTIFICATE,
+                    Attribute.CERTIFICATE_TYPE: CertificateType.X_509,
+                    Attribute.TOKEN: True,
+                    Attribute.ID: id_,
+                    Attribute.LABEL: "坏的",
+                    Attribute.SUBJECT: b"\x30\x00",
+                    Attribute.VALUE: b"\x30\x03\x02\x01\x01",
+                }
+            )
+
+
+def test_a_damaged_certificate_is_shown_and_not_in_the_way(
+    run: Run, key: Key, portal: SmallPortal
+) -> None:
+    assert key
+    write_garbage(b"\x01")
+    assert_clean(run("certs"), 0, "已损坏", "坏的", "测试签发机")
+    listed = json.loads(run("certs", "--json").stdout)
+    assert [one["owner"] for one in listed if one["label"] == "坏的"] == [None]
+    assert_clean(run("login", "--portal", portal.url), 0)
+    only_that = ["--token", "pkcs11:id=%01"]
+    assert_clean(run("login", "--portal", portal.url, *only_that), 4, "坏的", "已损坏")
+    assert_clean(run("certs", "--token", "pkcs11:object=坏的"), 0, "已损坏")
+
+
+def test_of_an_old_and_a_new_certificate_the_valid_one_is_taken(
+    run: Run, make_key: Callable[..., Key], ca: SmallCa, portal: SmallPortal
+) -> None:
+    make_key("p256", starts=timedelta(days=-30), ends=timedelta(days=-1))
+    provision(ca, kind="p256")
+    assert_clean(run("login", "--portal", portal.url), 0)
+
+
+def test_several_valid_certificates_must_be_told_apart(
+    run: Run, make_key: Callable[..., Key], ca: SmallCa, portal: SmallPortal
+) -> None:
+    make_key("p256")
+    other = provision(ca, kind="p256", unit="另一单位", with_chain=False, with_seal=False)
+    where = ["--portal", portal.url]
+    assert_clean(run("login", *where), 4, "多张证书", "另一单位", UNIT)
+    id_ = "".join(f"%{byte:02x}" for byte in other.id)
+    assert_clean(run("login", *where, "--token", f"pkcs11:id={id_}"), 0)
+    assert_clean(run("login", *where, "--token", "pkcs11:object=另一单位"), 0)
+    assert_clean(run("login", *where, "--token", "pkcs11:object=无此单位"), 4, "没有与")

@@ -32,8 +32,16 @@ class HeldCertificate:
         """The certificate, parsed; CertificateDamaged if it is none."""
         try:
             return x509.load_der_x509_certificate(self.der)
-        except ValueError as error:
+        except (ValueError, x509.InvalidVersion) as error:
             raise CertificateDamaged(self.label) from error
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether this is no certificate at all."""
+        try:
+            return self.certificate is None
+        except CertificateDamaged:
+            return True
 
     @property
     def owner(self) -> str:
@@ -228,8 +236,11 @@ def common_name(name: x509.Name) -> str:
 
 
 def describe(certificates: Sequence[HeldCertificate]) -> tuple[str, ...]:
-    """One line for each certificate: owner and serial number."""
-    return tuple(f"{one.owner}（序列号 {one.serial}）" for one in certificates)
+    """One line for each certificate: owner, serial number and end."""
+    return tuple(
+        f"{one.owner}（序列号 {one.serial}，有效期至 {one.not_after.astimezone():%Y-%m-%d}）"
+        for one in certificates
+    )
 
 
 def _short_string(der: bytes) -> str | None:

@@ -81,7 +81,9 @@ class TokenUri:
         if self.id is not None and certificate.id != self.id:
             return False
         label = self.wanted.get("object")
-        return label is None or label in {certificate.label, certificate.owner}
+        if label is None or label == certificate.label:
+            return True
+        return not certificate.is_damaged and label == certificate.owner
 
 
 def _attributes(text: str, component: str, separator: str) -> list[tuple[str, str]]:
