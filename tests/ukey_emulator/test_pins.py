@@ -1,6 +1,7 @@
 """PINs, their counters and who is logged in."""
 
 import struct
+import uuid
 from pathlib import Path
 
 import pytest
@@ -186,7 +187,7 @@ class Counter(RuleBasedStateMachine):
 
     @initialize()
     def make(self) -> None:
-        self.file = self.path / f"{id(self)}"
+        self.file = self.path / uuid.uuid4().hex
         self.chip = Chip.make(self.file, "1", "label", Factory.of(PIN, SO_PIN, TRIES))
         self.left = TRIES
         self.pin = PIN

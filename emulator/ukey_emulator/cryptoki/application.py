@@ -1,16 +1,21 @@
 """An application: a process that called C_Initialize, with its sessions, logins and handles."""
 
 import itertools
+import secrets
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ukey_emulator.chip import Chip, Refusal, Role
+from ukey_emulator.chip.mechanisms import Digester
 from ukey_emulator.chip.objects import Object
 from ukey_emulator.slots import Slot, Slots
 from ukey_emulator.terms import CKF, CKR, CKS
 
 from .operations import Operation
+
+STATE_LENGTH = 32
+_MOST_STATES = 256
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +49,7 @@ class Application:
         self._logins: dict[Chip, Role] = {}
         self._by_handle: dict[int, tuple[Chip, Object]] = {}
         self._handles: dict[Object, int] = {}
+        self._saved: dict[bytes, Digester] = {}
 
     # Slots
 
@@ -124,6 +130,24 @@ class Application:
         role = self._logins.pop(chip, None)
         if role is not None:
             chip.log_out(role)
+
+    # Saved states
+
+    def save(self, context: Digester) -> bytes:
+        """Keep a digest under a name that nobody guesses; the oldest give way to new ones."""
+        name = secrets.token_bytes(STATE_LENGTH)
+        with self.lock:
+            while len(self._saved) >= _MOST_STATES:
+                self._saved.pop(next(iter(self._saved)))
+            self._saved[name] = context
+        return name
+
+    def saved(self, name: bytes) -> Digester:
+        """Give what was kept under a name; CKR_SAVED_STATE_INVALID if nothing was."""
+        context = self._saved.get(name)
+        if context is None:
+            raise Refusal(CKR.SAVED_STATE_INVALID)
+        return context
 
     # Logins
 

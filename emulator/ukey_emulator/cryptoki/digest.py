@@ -2,8 +2,9 @@
 
 from typing import cast
 
+from ukey_emulator.chip import Refusal
 from ukey_emulator.chip.mechanisms import Digester
-from ukey_emulator.terms import CKF
+from ukey_emulator.terms import CKA, CKF, CKO, CKR
 
 from . import wire
 from .application import Application, Session
@@ -57,3 +58,18 @@ def C_DigestFinal(app: Application, session: Session, out: Out) -> Output:
         return deliver(out, context.length, operation, context.finish)
 
     return step(session, "digest", work, part=True, ends=True)
+
+
+def C_DigestKey(app: Application, session: Session, key: int) -> None:
+    """Digest the value of a secret key (PKCS#11 3.2 §5.12.4).
+
+    CKR_KEY_INDIGESTIBLE for a key that is none, or whose value is not given out.
+    """
+
+    def work(operation: Operation) -> None:
+        obj = app.object(session, key, CKR.KEY_HANDLE_INVALID)
+        if obj.kind != CKO.SECRET_KEY or obj.withholds(CKA.VALUE):
+            raise Refusal(CKR.KEY_INDIGESTIBLE)
+        cast("Digester", operation.context).update(obj.attributes[CKA.VALUE])
+
+    step(session, "digest", work, part=True, ends=False)

@@ -1,13 +1,27 @@
 """Session management (PKCS#11 3.2 §5.6)."""
 
 import struct
+from typing import cast
 
 from ukey_emulator.chip import PinRefusal, Refusal, Role
+from ukey_emulator.chip.mechanisms import Digester
 from ukey_emulator.terms import CKF, CKR, CKU
 
-from .application import Application, Session, session_flags
-from .operations import require_pointer
+from .application import STATE_LENGTH, Application, Session, session_flags
+from .operations import Operation, deliver, require_data, require_pointer
+from .wire import Out
 
+CKS_LAST_VALIDATION_OK = 1
+_CANCELLED = {
+    CKF.ENCRYPT: "encrypt",
+    CKF.DECRYPT: "decrypt",
+    CKF.DIGEST: "digest",
+    CKF.SIGN: "sign",
+    CKF.SIGN_RECOVER: "sign-recover",
+    CKF.VERIFY: "verify",
+    CKF.VERIFY_RECOVER: "verify-recover",
+    CKF.FIND_OBJECTS: "search",
+}
 _SESSION_INFO = struct.Struct("<4Q")
 
 
@@ -76,3 +90,73 @@ def _authorise(app: Application, session: Session, pin: bytes | None) -> None:
 def C_Logout(app: Application, session: Session) -> None:
     """Log out (PKCS#11 3.2 §5.6.10)."""
     app.log_out(session.chip)
+
+
+def C_LoginUser(
+    app: Application, session: Session, user_type: int, pin: bytes | None, name: bytes | None
+) -> None:
+    """Log in with a user name, which only a nameless user has here (PKCS#11 3.2 §5.6.9)."""
+    if name:
+        raise Refusal(CKR.USER_TYPE_INVALID, "the token has no users with names")
+    C_Login(app, session, user_type, pin)
+
+
+def C_SessionCancel(app: Application, session: Session, flags: int) -> None:
+    """End operations, each named by its mechanism flag (PKCS#11 3.2 §5.6.5)."""
+    for flag, name in _CANCELLED.items():
+        if flags & flag:
+            session.operations.pop(name, None)
+
+
+def C_GetSessionValidationFlags(app: Application, session: Session, kind: int, wanted: bool) -> int:
+    """Tell how operations were validated: the token claims no validation (PKCS#11 3.2 §5.6.11)."""
+    require_pointer(wanted)
+    if kind != CKS_LAST_VALIDATION_OK:
+        raise Refusal(CKR.ARGUMENTS_BAD, f"no validation flags of type {kind}")
+    return 0
+
+
+def C_GetOperationState(app: Application, session: Session, out: Out) -> bytes | int:
+    """Save a digest that is under way (PKCS#11 3.2 §5.6.6).
+
+    The state is a name for a copy that the key keeps for this application. Operations with keys
+    are CKR_STATE_UNSAVEABLE.
+    """
+    active = {name for name in session.operations if name != "search"}
+    if not active:
+        raise Refusal(CKR.OPERATION_NOT_INITIALIZED, "nothing to save")
+    if active != {"digest"}:
+        raise Refusal(CKR.STATE_UNSAVEABLE, "only a digest can be saved")
+    context = cast("Digester", session.operations["digest"].context)
+    return deliver(out, STATE_LENGTH, Operation(None), lambda: app.save(context.copy()))
+
+
+def C_SetOperationState(
+    app: Application,
+    session: Session,
+    state: bytes | None,
+    encryption_key: int,
+    authentication_key: int,
+) -> None:
+    """Go on with a digest that was saved (PKCS#11 3.2 §5.6.7)."""
+    saved = app.saved(require_data(state))
+    if encryption_key or authentication_key:
+        raise Refusal(CKR.KEY_NOT_NEEDED)
+    session.operations = {"digest": Operation(saved.copy(), parts=True)}
+
+
+def C_AsyncComplete(app: Application, session: Session, function: bytes | None) -> None:
+    """Refuse: no session here works asynchronously (PKCS#11 3.2 §5.21)."""
+    raise Refusal(CKR.SESSION_ASYNC_NOT_SUPPORTED)
+
+
+def C_AsyncGetID(app: Application, session: Session, function: bytes | None, wanted: bool) -> None:
+    """Refuse: no session here works asynchronously (PKCS#11 3.2 §5.21)."""
+    raise Refusal(CKR.SESSION_ASYNC_NOT_SUPPORTED)
+
+
+def C_AsyncJoin(
+    app: Application, session: Session, function: bytes | None, number: int, data: int | None
+) -> None:
+    """Refuse: no session here works asynchronously (PKCS#11 3.2 §5.21)."""
+    raise Refusal(CKR.SESSION_ASYNC_NOT_SUPPORTED)

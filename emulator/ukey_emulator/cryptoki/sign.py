@@ -1,13 +1,13 @@
-"""Signatures and their verification (PKCS#11 3.2 §5.13, §5.15)."""
+"""Signatures and MACs (PKCS#11 3.2 §5.13)."""
 
 from typing import cast
 
-from ukey_emulator.chip.mechanisms import Signer, Verifier
+from ukey_emulator.chip.mechanisms import Signer
 
 from . import wire
 from .application import Application, Session
 from .operations import Operation, deliver, require_data, step
-from .use import SIGN, VERIFY, begin_use
+from .use import SIGN, SIGN_RECOVER, begin_use
 from .wire import Out
 
 Output = bytes | int | None
@@ -22,18 +22,7 @@ def C_SignInit(
 
 def C_Sign(app: Application, session: Session, data: bytes | None, out: Out) -> Output:
     """Sign in one part (PKCS#11 3.2 §5.13.2)."""
-
-    def work(operation: Operation) -> Output:
-        context = cast("Signer", operation.context)
-        given = require_data(data)
-
-        def produce() -> bytes:
-            context.update(given)
-            return context.finish()
-
-        return deliver(out, context.length, operation, produce)
-
-    return step(session, "sign", work, part=False, ends=True)
+    return _whole(session, SIGN.name, data, out)
 
 
 def C_SignUpdate(app: Application, session: Session, data: bytes | None) -> None:
@@ -55,39 +44,27 @@ def C_SignFinal(app: Application, session: Session, out: Out) -> Output:
     return step(session, "sign", work, part=True, ends=True)
 
 
-def C_VerifyInit(
+def C_SignRecoverInit(
     app: Application, session: Session, mechanism: wire.Mechanism | None, key: int
 ) -> None:
-    """Begin a verification (PKCS#11 3.2 §5.15.1)."""
-    begin_use(app, session, VERIFY, mechanism, key)
+    """Begin a signature that holds its message (PKCS#11 3.2 §5.13.5)."""
+    begin_use(app, session, SIGN_RECOVER, mechanism, key)
 
 
-def C_Verify(
-    app: Application, session: Session, data: bytes | None, signature: bytes | None
-) -> None:
-    """Verify in one part (PKCS#11 3.2 §5.15.2)."""
-
-    def work(operation: Operation) -> None:
-        context = cast("Verifier", operation.context)
-        context.update(require_data(data))
-        context.finish(require_data(signature))
-
-    step(session, "verify", work, part=False, ends=True)
+def C_SignRecover(app: Application, session: Session, data: bytes | None, out: Out) -> Output:
+    """Sign so that the message can be taken out again (PKCS#11 3.2 §5.13.6)."""
+    return _whole(session, SIGN_RECOVER.name, data, out)
 
 
-def C_VerifyUpdate(app: Application, session: Session, data: bytes | None) -> None:
-    """Take a part of the message to verify (PKCS#11 3.2 §5.15.3)."""
+def _whole(session: Session, name: str, data: bytes | None, out: Out) -> Output:
+    def work(operation: Operation) -> Output:
+        context = cast("Signer", operation.context)
+        given = require_data(data)
 
-    def work(operation: Operation) -> None:
-        cast("Verifier", operation.context).update(require_data(data))
+        def produce() -> bytes:
+            context.update(given)
+            return context.finish()
 
-    step(session, "verify", work, part=True, ends=False)
+        return deliver(out, context.length, operation, produce)
 
-
-def C_VerifyFinal(app: Application, session: Session, signature: bytes | None) -> None:
-    """Judge the signature (PKCS#11 3.2 §5.15.4)."""
-
-    def work(operation: Operation) -> None:
-        cast("Verifier", operation.context).finish(require_data(signature))
-
-    step(session, "verify", work, part=True, ends=True)
+    return step(session, name, work, part=False, ends=True)

@@ -1,7 +1,7 @@
 """How a key comes to an operation: mechanism, handle, type and permission, in that order."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ukey_emulator.chip import Refusal, keys, mechanisms
 from ukey_emulator.chip.keys import Material
@@ -88,6 +88,21 @@ ENCRYPT = Use(
 DECRYPT = Use(
     "decrypt", CKF.DECRYPT, CKA.DECRYPT, lambda mechanism, *rest: mechanism.decrypt(*rest)
 )
+
+
+SIGN_RECOVER = Use(
+    "sign-recover",
+    CKF.SIGN_RECOVER,
+    CKA.SIGN_RECOVER,
+    lambda mechanism, *rest: mechanism.sign_recover(*rest),
+)
+VERIFY_RECOVER = Use(
+    "verify-recover",
+    CKF.VERIFY_RECOVER,
+    CKA.VERIFY_RECOVER,
+    lambda mechanism, *rest: mechanism.recover(*rest),
+)
+VERIFY_SIGNATURE = replace(VERIFY, name="verify-signature")
 
 
 def begin_use(

@@ -3,12 +3,12 @@
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKR
 
-from . import aes, digests, ecdh, ecdsa, hmac, keywrap, rsa
-from .base import Ciphering, Digester, Mechanism, Parameter, Signer, Verifier
+from . import aes, digests, ecdh, ecdsa, hmac, keywrap, raw_rsa, rsa
+from .base import Ciphering, Digester, Mechanism, Parameter, Recovery, Signer, Verifier
 
 MECHANISMS: dict[int, Mechanism] = {
     mechanism.kind: mechanism
-    for family in (rsa, ecdsa, ecdh, aes, keywrap, hmac, digests)
+    for family in (rsa, raw_rsa, ecdsa, ecdh, aes, keywrap, hmac, digests)
     for mechanism in family.MECHANISMS
 }
 
@@ -27,6 +27,7 @@ __all__ = [
     "Digester",
     "Mechanism",
     "Parameter",
+    "Recovery",
     "Signer",
     "Verifier",
     "find",

@@ -29,6 +29,9 @@ class Digester(Protocol):
     def finish(self) -> bytes:
         """Give the digest."""
 
+    def copy(self) -> "Digester":
+        """Give a digest that goes on from here by itself."""
+
 
 class Signer(Protocol):
     """A signature under way; `length` is its size in bytes."""
@@ -50,6 +53,15 @@ class Verifier(Protocol):
 
     def finish(self, signature: bytes) -> None:
         """Judge the signature: CKR_SIGNATURE_INVALID or CKR_SIGNATURE_LEN_RANGE if it fails."""
+
+
+class Recovery(Protocol):
+    """A signature that holds its message; `length` is the most bytes that this can have."""
+
+    length: int
+
+    def recover(self, signature: bytes) -> bytes:
+        """Give the message: CKR_SIGNATURE_INVALID or CKR_SIGNATURE_LEN_RANGE if there is none."""
 
 
 class Ciphering(Protocol):
@@ -94,6 +106,14 @@ class Mechanism:
 
     def verify(self, key: Material, parameter: Parameter) -> Verifier:
         """Begin a verification."""
+        raise self._refusal(key, parameter)
+
+    def sign_recover(self, key: Material, parameter: Parameter) -> Signer:
+        """Begin a signature that holds its message."""
+        raise self._refusal(key, parameter)
+
+    def recover(self, key: Material, parameter: Parameter) -> Recovery:
+        """Begin taking the message out of a signature."""
         raise self._refusal(key, parameter)
 
     def encrypt(self, key: Material, parameter: Parameter) -> Ciphering:

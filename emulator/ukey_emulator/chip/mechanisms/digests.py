@@ -49,12 +49,19 @@ class Hashing:
     """A digest under way, over the library's own."""
 
     def __init__(self, chosen: hashes.HashAlgorithm) -> None:
+        self._algorithm = chosen
         self._context = hashes.Hash(chosen)
         self.length = chosen.digest_size
 
     def update(self, data: bytes) -> None:
         """Take a part of the message."""
         self._context.update(data)
+
+    def copy(self) -> "Hashing":
+        """Give a digest that goes on from here by itself."""
+        twin = Hashing(self._algorithm)
+        twin._context = self._context.copy()
+        return twin
 
     def finish(self) -> bytes:
         """Give the digest."""

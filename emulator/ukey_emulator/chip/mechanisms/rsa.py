@@ -14,7 +14,16 @@ from ukey_emulator.chip.objects.kinds import as_integer, as_number, integer
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKA, CKF, CKK, CKM, CKR, CKZ
 
-from .base import Ciphering, Mechanism, Parameter, Signer, Verifier, flat_parameter, no_parameter
+from .base import (
+    Ciphering,
+    Mechanism,
+    Parameter,
+    Recovery,
+    Signer,
+    Verifier,
+    flat_parameter,
+    no_parameter,
+)
 from .digests import algorithm, mask_algorithm
 from .messages import message
 
@@ -91,27 +100,67 @@ class _Rsa(Mechanism):
 class Pkcs1(_Rsa):
     """PKCS#1 v1.5: signatures over what the program gives, encryption (§6.1.6)."""
 
-    flags = CKF.SIGN | CKF.VERIFY | CKF.ENCRYPT | CKF.DECRYPT | CKF.WRAP | CKF.UNWRAP
+    flags = (
+        CKF.SIGN
+        | CKF.VERIFY
+        | CKF.SIGN_RECOVER
+        | CKF.VERIFY_RECOVER
+        | CKF.ENCRYPT
+        | CKF.DECRYPT
+        | CKF.WRAP
+        | CKF.UNWRAP
+    )
+
+    def sign_recover(self, key: Material, parameter: Parameter) -> Signer:
+        """Begin a signature that holds its message, which is every one of this kind."""
+        return self.sign(key, parameter)
+
+    def recover(self, key: Material, parameter: Parameter) -> Recovery:
+        """Begin taking the message out of a signature."""
+        no_parameter(parameter)
+        return Pkcs1Recovery(public_key(key))
 
     def sign(self, key: Material, parameter: Parameter) -> Signer:
         """Begin a signature over a DigestInfo, or whatever else fits."""
         no_parameter(parameter)
-        return RsaSigner(_private(key), padding.PKCS1v15(), NoDigestInfo(), None)
+        return RsaSigner(private_key(key), padding.PKCS1v15(), NoDigestInfo(), None)
 
     def verify(self, key: Material, parameter: Parameter) -> Verifier:
         """Begin the verification of such a signature."""
         no_parameter(parameter)
-        return RsaVerifier(_public(key), padding.PKCS1v15(), NoDigestInfo(), None)
+        return RsaVerifier(public_key(key), padding.PKCS1v15(), NoDigestInfo(), None)
 
     def encrypt(self, key: Material, parameter: Parameter) -> Ciphering:
         """Begin an encryption of up to eleven bytes less than the modulus."""
         no_parameter(parameter)
-        return RsaEncryption(_public(key), padding.PKCS1v15(), _PKCS1_OVERHEAD)
+        return RsaEncryption(public_key(key), padding.PKCS1v15(), _PKCS1_OVERHEAD)
+
+    def wrap(self, key: Material, data: bytes, parameter: Parameter) -> bytes:
+        """Wrap a short key."""
+        return _wrap(self.encrypt(key, parameter), data)
 
     def decrypt(self, key: Material, parameter: Parameter) -> Ciphering:
         """Begin a decryption."""
         no_parameter(parameter)
-        return RsaDecryption(_private(key), padding.PKCS1v15())
+        return RsaDecryption(private_key(key), padding.PKCS1v15())
+
+
+class Pkcs1Recovery:
+    """A PKCS#1 v1.5 signature from which the message is taken."""
+
+    def __init__(self, key: rsa.RSAPublicKey) -> None:
+        self._key = key
+        self._length = (key.key_size + 7) // 8
+        self.length = self._length - _PKCS1_OVERHEAD
+
+    def recover(self, signature: bytes) -> bytes:
+        """Give the message."""
+        if len(signature) != self._length:
+            raise Refusal(CKR.SIGNATURE_LEN_RANGE, f"a signature has {self._length} bytes")
+        try:
+            return self._key.recover_data_from_signature(signature, padding.PKCS1v15(), None)
+        except InvalidSignature:
+            raise Refusal(CKR.SIGNATURE_INVALID) from None
 
 
 class Pkcs1Hashed(_Rsa):
@@ -127,12 +176,12 @@ class Pkcs1Hashed(_Rsa):
     def sign(self, key: Material, parameter: Parameter) -> Signer:
         """Begin a signature."""
         no_parameter(parameter)
-        return RsaSigner(_private(key), padding.PKCS1v15(), self._scheme, self._hash)
+        return RsaSigner(private_key(key), padding.PKCS1v15(), self._scheme, self._hash)
 
     def verify(self, key: Material, parameter: Parameter) -> Verifier:
         """Begin a verification."""
         no_parameter(parameter)
-        return RsaVerifier(_public(key), padding.PKCS1v15(), self._scheme, self._hash)
+        return RsaVerifier(public_key(key), padding.PKCS1v15(), self._scheme, self._hash)
 
 
 class Pss(_Rsa):
@@ -146,13 +195,13 @@ class Pss(_Rsa):
 
     def sign(self, key: Material, parameter: Parameter) -> Signer:
         """Begin a signature; the parameter is CK_RSA_PKCS_PSS_PARAMS."""
-        private = _private(key)
+        private = private_key(key)
         pad, scheme = self._scheme(parameter, private.key_size)
         return RsaSigner(private, pad, scheme, self._hash)
 
     def verify(self, key: Material, parameter: Parameter) -> Verifier:
         """Begin a verification; the parameter is CK_RSA_PKCS_PSS_PARAMS."""
-        public = _public(key)
+        public = public_key(key)
         pad, scheme = self._scheme(parameter, public.key_size)
         return RsaVerifier(public, pad, scheme, self._hash)
 
@@ -176,12 +225,16 @@ class Oaep(_Rsa):
     def encrypt(self, key: Material, parameter: Parameter) -> Ciphering:
         """Begin an encryption; the parameter is CK_RSA_PKCS_OAEP_PARAMS."""
         pad, chosen = self._scheme(parameter)
-        return RsaEncryption(_public(key), pad, 2 * chosen.digest_size + 2)
+        return RsaEncryption(public_key(key), pad, 2 * chosen.digest_size + 2)
+
+    def wrap(self, key: Material, data: bytes, parameter: Parameter) -> bytes:
+        """Wrap a short key."""
+        return _wrap(self.encrypt(key, parameter), data)
 
     def decrypt(self, key: Material, parameter: Parameter) -> Ciphering:
         """Begin a decryption; the parameter is CK_RSA_PKCS_OAEP_PARAMS."""
         pad, _ = self._scheme(parameter)
-        return RsaDecryption(_private(key), pad)
+        return RsaDecryption(private_key(key), pad)
 
     def _scheme(self, parameter: Parameter) -> tuple[AsymmetricPadding, hashes.HashAlgorithm]:
         match parameter:
@@ -258,6 +311,16 @@ class RsaDecryption:
             raise Refusal(CKR.ENCRYPTED_DATA_INVALID) from None
 
 
+def _wrap(encryption: Ciphering, data: bytes) -> bytes:
+    """Wrap by encrypting; a key that is too long for the modulus is CKR_KEY_SIZE_RANGE."""
+    try:
+        return encryption.update(data) + encryption.finish()
+    except Refusal as refusal:
+        if refusal.code is not CKR.DATA_LEN_RANGE:
+            raise
+        raise Refusal(CKR.KEY_SIZE_RANGE, refusal.why) from None
+
+
 class PairGeneration(_Rsa):
     """RSA key pairs (§6.1.4)."""
 
@@ -273,13 +336,15 @@ class PairGeneration(_Rsa):
         return keys.public_attributes(key.public_key()), keys.private_attributes(key), key
 
 
-def _private(key: Material) -> rsa.RSAPrivateKey:
+def private_key(key: Material) -> rsa.RSAPrivateKey:
+    """Take an RSA private key, else CKR_KEY_TYPE_INCONSISTENT."""
     if not isinstance(key, rsa.RSAPrivateKey):
         raise Refusal(CKR.KEY_TYPE_INCONSISTENT, "an RSA private key is needed")
     return key
 
 
-def _public(key: Material) -> rsa.RSAPublicKey:
+def public_key(key: Material) -> rsa.RSAPublicKey:
+    """Take an RSA public key, else CKR_KEY_TYPE_INCONSISTENT."""
     if not isinstance(key, rsa.RSAPublicKey):
         raise Refusal(CKR.KEY_TYPE_INCONSISTENT, "an RSA public key is needed")
     return key

@@ -1,0 +1,153 @@
+"""RSA without padding, CKM_RSA_X_509 (PKCS#11 3.2 §6.1.11)."""
+
+from typing import ClassVar
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from ukey_emulator.chip.keys import Material
+from ukey_emulator.chip.keys import rsa as keys
+from ukey_emulator.chip.refusal import Refusal
+from ukey_emulator.terms import CKF, CKK, CKM, CKR
+
+from .base import Ciphering, Mechanism, Parameter, Recovery, Signer, Verifier, no_parameter
+from .messages import Gathered
+from .rsa import private_key, public_key
+
+
+class Raw:
+    """One exponentiation under way: whatever comes is a number below the modulus."""
+
+    def __init__(self, key: rsa.RSAPrivateKey | rsa.RSAPublicKey, too_long: CKR) -> None:
+        self._key = key
+        self._too_long = too_long
+        self._message = Gathered()
+        self.length = (key.key_size + 7) // 8
+
+    def room(self, length: int) -> int:
+        """Give 0: nothing comes before the end."""
+        return 0 * length
+
+    def update(self, data: bytes) -> bytes:
+        """Take a part."""
+        self._message.update(data)
+        return b""
+
+    def last(self, length: int = 0) -> int:
+        """Give the length of the modulus."""
+        return self.length + 0 * length
+
+    def finish(self) -> bytes:
+        """Give the power, as long as the modulus."""
+        data = self._message.finish()
+        if len(data) > self.length:
+            raise Refusal(self._too_long, f"at most {self.length} bytes")
+        number = int.from_bytes(data, "big")
+        if isinstance(self._key, rsa.RSAPrivateKey):
+            power = _private_power(self._key, number, self._too_long)
+        else:
+            public = self._key.public_numbers()
+            power = pow(_below(number, public.n, self._too_long), public.e, public.n)
+        return power.to_bytes(self.length, "big")
+
+
+def _below(number: int, modulus: int, code: CKR) -> int:
+    if number >= modulus:
+        raise Refusal(code, "not below the modulus")
+    return number
+
+
+def _private_power(key: rsa.RSAPrivateKey, number: int, code: CKR) -> int:
+    """Raise to the private exponent by the Chinese remainder theorem."""
+    numbers = key.private_numbers()
+    _below(number, numbers.public_numbers.n, code)
+    first = pow(number, numbers.dmp1, numbers.p)
+    second = pow(number, numbers.dmq1, numbers.q)
+    return second + (first - second) * numbers.iqmp % numbers.p * numbers.q
+
+
+class RawVerifier:
+    """A raw signature to be judged."""
+
+    def __init__(self, key: rsa.RSAPublicKey) -> None:
+        self._key = key
+        self._message = Gathered()
+        self.update = self._message.update
+
+    def finish(self, signature: bytes) -> None:
+        """Judge the signature: it raised to the public exponent is the message."""
+        length = (self._key.key_size + 7) // 8
+        if len(signature) != length:
+            raise Refusal(CKR.SIGNATURE_LEN_RANGE, f"a signature has {length} bytes")
+        power = Raw(self._key, CKR.SIGNATURE_INVALID)
+        power.update(signature)
+        if power.finish() != self._message.finish().rjust(length, b"\0"):
+            raise Refusal(CKR.SIGNATURE_INVALID)
+
+
+class RawRecovery:
+    """A raw signature from which the message is taken."""
+
+    def __init__(self, key: rsa.RSAPublicKey) -> None:
+        self._key = key
+        self.length = (key.key_size + 7) // 8
+
+    def recover(self, signature: bytes) -> bytes:
+        """Give the message, as long as the modulus."""
+        if len(signature) != self.length:
+            raise Refusal(CKR.SIGNATURE_LEN_RANGE, f"a signature has {self.length} bytes")
+        power = Raw(self._key, CKR.SIGNATURE_INVALID)
+        power.update(signature)
+        return power.finish()
+
+
+class X509(Mechanism):
+    """All that RSA does, with the padding left to the program."""
+
+    flags = (
+        CKF.SIGN | CKF.VERIFY | CKF.SIGN_RECOVER | CKF.VERIFY_RECOVER | CKF.ENCRYPT | CKF.DECRYPT
+    )
+    key_types: ClassVar[tuple[int, ...]] = (CKK.RSA,)
+
+    def sign(self, key: Material, parameter: Parameter) -> Signer:
+        """Begin a signature."""
+        no_parameter(parameter)
+        return _Signing(private_key(key))
+
+    def sign_recover(self, key: Material, parameter: Parameter) -> Signer:
+        """Begin a signature that holds its message, which is every one of this kind."""
+        return self.sign(key, parameter)
+
+    def verify(self, key: Material, parameter: Parameter) -> Verifier:
+        """Begin a verification."""
+        no_parameter(parameter)
+        return RawVerifier(public_key(key))
+
+    def recover(self, key: Material, parameter: Parameter) -> Recovery:
+        """Begin taking the message out of a signature."""
+        no_parameter(parameter)
+        return RawRecovery(public_key(key))
+
+    def encrypt(self, key: Material, parameter: Parameter) -> Ciphering:
+        """Begin an encryption."""
+        no_parameter(parameter)
+        return Raw(public_key(key), CKR.DATA_LEN_RANGE)
+
+    def decrypt(self, key: Material, parameter: Parameter) -> Ciphering:
+        """Begin a decryption."""
+        no_parameter(parameter)
+        return Raw(private_key(key), CKR.ENCRYPTED_DATA_LEN_RANGE)
+
+
+class _Signing:
+    def __init__(self, key: rsa.RSAPrivateKey) -> None:
+        self._power = Raw(key, CKR.DATA_LEN_RANGE)
+        self.length = self._power.length
+
+    def update(self, data: bytes) -> None:
+        self._power.update(data)
+
+    def finish(self) -> bytes:
+        return self._power.finish()
+
+
+MECHANISMS = (X509(CKM.RSA_X_509, (keys.MIN_BITS, keys.MAX_BITS)),)
