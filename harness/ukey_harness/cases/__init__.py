@@ -1,0 +1,1 @@
+"""The conformance cases: what a standard demands of a key, one file per section."""

@@ -1,0 +1,94 @@
+"""What came out of one case, before and after it is judged."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+from ukey_harness.cases.case import Case
+from ukey_harness.cases.expectation import Match
+from ukey_harness.verdicts.record import Call
+
+
+class Judgement(StrEnum):
+    """The verdict on a case.
+
+    EXACT: the answer that the standard names; ALLOWED: another that it allows; UNMET: something
+    else; CRASHED: the module ended or hung the process; NOT_APPLICABLE: the device lacks what the
+    case needs; NOT_RUN: never put to the device; BROKEN: the case itself failed.
+    """
+
+    EXACT = "exact"
+    ALLOWED = "allowed"
+    UNMET = "unmet"
+    CRASHED = "crashed"
+    NOT_APPLICABLE = "not_applicable"
+    NOT_RUN = "not_run"
+    BROKEN = "broken"
+
+    @property
+    def harmful(self) -> bool:
+        """Whether it makes a run fail."""
+        return self in {Judgement.UNMET, Judgement.CRASHED, Judgement.BROKEN}
+
+
+@dataclass
+class Finding:
+    """What one case saw: exactly one of seen, missing, unprepared, crash and fault tells it.
+
+    missing: what the device lacks; unprepared: the call before the case that failed; crash: how the
+    process ended; fault: an error of the case itself; barred: why the case was not run.
+    """
+
+    case: str
+    seen: tuple[str, ...] | None = None
+    missing: str = ""
+    unprepared: str = ""
+    crash: str = ""
+    fault: str = ""
+    barred: str = ""
+    notes: list[str] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    output: str = ""
+    started: str = ""
+    seconds: float = 0.0
+    worker: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the finding as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the finding that `to_json` gave."""
+        finding = cls(**values)
+        finding.seen = None if finding.seen is None else tuple(finding.seen)
+        finding.calls = [Call(**each) for each in values.get("calls", ())]
+        return finding
+
+    def judged(self, case: Case) -> Judgement:
+        """Compare what was seen with what the case expects."""
+        if self.barred:
+            return Judgement.NOT_RUN
+        if self.crash:
+            return Judgement.CRASHED
+        if self.fault:
+            return Judgement.BROKEN
+        if self.missing:
+            return Judgement.NOT_APPLICABLE
+        if self.unprepared or self.seen is None:
+            return Judgement.UNMET
+        match case.expectation.match(self.seen):
+            case Match.EXACT:
+                return Judgement.EXACT
+            case Match.ALLOWED:
+                return Judgement.ALLOWED
+            case Match.UNMET:
+                return Judgement.UNMET
+
+    @property
+    def actual(self) -> str:
+        """What was seen, in one line."""
+        if self.seen is not None:
+            return ", ".join(self.seen)
+        return self.crash or self.unprepared or self.missing or self.barred or self.fault

@@ -1,0 +1,92 @@
+"""What cases need of a device. Each need says in one sentence why a device lacks it, and how it is
+known; "" when nothing is missing."""
+
+from collections.abc import Callable
+
+from ukey_harness.cases.case import Need
+from ukey_harness.cases.pkcs11.stand import Stand
+from ukey_harness.cryptoki.names import CKF, CKM, SlotFlag, TokenFlag
+
+
+def mechanism(*kinds: CKM, use: CKF = CKF(0)) -> Need:
+    """The token lists these mechanisms; with use, each can be used for all of that."""
+
+    def missing(stand: Stand) -> str:
+        listed = stand.mechanisms
+        for kind in kinds:
+            if kind not in listed:
+                return f"The token does not list CKM_{kind.name} (C_GetMechanismList)."
+            if use & ~listed[kind]:
+                lacking = CKF(use & ~listed[kind])
+                return f"CKM_{kind.name} lacks {_flag_names(lacking)} (C_GetMechanismInfo)."
+        return ""
+
+    return missing
+
+
+def version(major: int, minor: int) -> Need:
+    """The module gives the interface of that version of the standard."""
+
+    def missing(stand: Stand) -> str:
+        newest = stand.module.version
+        if newest >= (major, minor):
+            return ""
+        how = (
+            "it does not export C_GetInterface"
+            if stand.module.exported("C_GetInterface") is None
+            else "C_GetInterface gives no newer one"
+        )
+        return (
+            f"The rule came with version {major}.{minor}; the module's newest interface is "
+            f"{newest[0]}.{newest[1]}: {how}."
+        )
+
+    return missing
+
+
+def token_flag(flag: TokenFlag) -> Need:
+    """The token shows that flag."""
+
+    def missing(stand: Stand) -> str:
+        return "" if flag in stand.token_flags() else f"The token does not show CKF_{flag.name}."
+
+    return missing
+
+
+def acts(*verbs: str) -> Need:
+    """The device's operator can do that during a case."""
+
+    def missing(stand: Stand) -> str:
+        for verb in verbs:
+            if verb not in stand.subject.acts:
+                return f"Nobody can {verb.replace('_', ' ')} on this device during a run."
+        return ""
+
+    return missing
+
+
+def removable(stand: Stand) -> str:
+    """The token's slot says that the token can be taken out, and somebody can do it."""
+    if SlotFlag.REMOVABLE_DEVICE not in stand.slot_flags():
+        return "The token cannot be taken out: C_GetSlotInfo does not show CKF_REMOVABLE_DEVICE."
+    return acts("take_out", "plug_in")(stand)
+
+
+def locks(stand: Stand) -> str:
+    """The token locks a PIN after a number of wrong ones."""
+    if stand.subject.locks_after:
+        return ""
+    return "The token does not lock its PIN: a trial with wrong PINs found no limit."
+
+
+def all_of(*needs: Need) -> Callable[[Stand], str]:
+    """All of these; the first that is missing speaks."""
+
+    def missing(stand: Stand) -> str:
+        return next((reason for need in needs if (reason := need(stand))), "")
+
+    return missing
+
+
+def _flag_names(flags: CKF) -> str:
+    return " and ".join(f"CKF_{each.name}" for each in flags)

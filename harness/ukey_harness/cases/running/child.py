@@ -1,0 +1,67 @@
+"""One case, in the process that was forked for it."""
+
+import json
+import os
+import socket
+import traceback
+from typing import Any
+
+from ukey_harness.cases.case import Case, NotApplicable, Unprepared, facts
+from ukey_harness.cases.finding import Finding
+from ukey_harness.cases.pkcs11.stand import Stand
+from ukey_harness.cases.subject import Subject
+from ukey_harness.cryptoki import ModuleLoadError
+
+CHUNK = 65536
+
+
+class Line:
+    """JSON lines over a socket, both ways."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+        self._rest = b""
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one message."""
+        self._end.sendall(json.dumps(message).encode() + b"\n")
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for one message; EOFError when the other side has gone."""
+        while b"\n" not in self._rest:
+            chunk = self._end.recv(CHUNK)
+            if not chunk:
+                raise EOFError("the runner has gone")
+            self._rest += chunk
+        line, _, self._rest = self._rest.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def carry_out(case: Case, subject: Subject, line: Line) -> None:
+    """Run the case and send its finding."""
+    os.environ.update(subject.environment)
+
+    def act(verb: str, **more: object) -> dict[str, Any]:
+        line.send({"ask": verb, "more": more})
+        answer = line.receive()
+        if "refused" in answer:
+            raise NotApplicable(answer["refused"])
+        if "failed" in answer:
+            raise RuntimeError(answer["failed"])
+        return dict(answer["did"])
+
+    stand = Stand(subject, act)
+    finding = Finding(case.id)
+    try:
+        finding.missing = next((why for need in case.needs if (why := need(stand))), "")
+        if not finding.missing:
+            finding.seen = facts(case.function(stand))
+    except NotApplicable as reason:
+        finding.missing = str(reason)
+    except (Unprepared, ModuleLoadError) as reason:
+        finding.unprepared = str(reason)
+    except Exception:  # noqa: BLE001 - an error of ours must not look like one of the device
+        finding.fault = traceback.format_exc(limit=-4)
+    finding.notes, finding.calls = stand.notes, stand.calls
+    line.send({"done": finding.to_json()})

@@ -1,0 +1,133 @@
+"""A run of cases against a device: `run_suite`."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+
+from ukey_harness.cases.case import Case
+from ukey_harness.cases.catalogue import PKCS11, chosen
+from ukey_harness.cases.finding import Finding
+from ukey_harness.cases.running.supply import Barred, Supply, supply_of
+from ukey_harness.cases.running.worker import Worker
+from ukey_harness.device.examiner import DeviceError
+from ukey_harness.device.opening import device_of
+from ukey_harness.device.port import Device
+
+WORKERS = 2
+
+Progress = Callable[[Case, Finding], None]
+
+
+def run_suite(
+    device: Device,
+    *,
+    suite: str = PKCS11,
+    names: Iterable[str] = (),
+    workers: int = WORKERS,
+    progress: Progress | None = None,
+) -> list[tuple[Case, Finding]]:
+    """Put the cases of a suite to an open device; return each with what was found, in their order.
+
+    names: ids or groups ("GP-01", "EN"); all when empty. A device that can be made anew is run by
+    so many workers, each with a device of its own of the same kind; a real key by one.
+    progress is called after each case, from the thread that ran it.
+    """
+    cases = chosen(names, suite)
+    waiting: queue.SimpleQueue[Case] = queue.SimpleQueue()
+    for case in cases:
+        waiting.put(case)
+    found: dict[str, Finding] = {}
+    failures: list[BaseException] = []
+    with ExitStack() as stack:
+        devices = [device]
+        if device.renewable:
+            devices += [stack.enter_context(_twin(device)) for _ in range(1, workers)]
+        threads = [
+            threading.Thread(
+                target=_work,
+                args=(supply_of(each), f"w{index}", waiting, found, failures, progress),
+                name=f"cases-{index}",
+            )
+            for index, each in enumerate(devices)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise failures[0]
+    return [(case, found.get(case.id) or Finding(case.id, barred="The run ended before it."))
+            for case in cases]  # fmt: skip
+
+
+class _Twin:
+    """A second device of the same kind, prepared without the looks that the first has had."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device_of(device.file.path)
+        self._device.measured = device.measured
+
+    def __enter__(self) -> Device:
+        try:
+            self._device.start()
+            self._device.fresh()
+        except BaseException:
+            self._device.release()
+            raise
+        return self._device
+
+    def __exit__(self, *_: object) -> None:
+        self._device.release()
+
+
+def _twin(device: Device) -> _Twin:
+    return _Twin(device)
+
+
+def _work(
+    supply: Supply,
+    name: str,
+    waiting: "queue.SimpleQueue[Case]",
+    found: dict[str, Finding],
+    failures: list[BaseException],
+    progress: Progress | None,
+) -> None:
+    """Take cases until there are no more."""
+    with Worker() as worker:
+        while True:
+            try:
+                case = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                finding = one(case, supply, worker)
+            except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
+                failures.append(error)
+                return
+            finding.worker = name
+            found[case.id] = finding
+            if progress is not None:
+                progress(case, finding)
+
+
+def one(case: Case, supply: Supply, worker: Worker) -> Finding:
+    """Run one case on a token of the supply."""
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    try:
+        subject = supply.ready(case)
+    except Barred as reason:
+        finding = Finding(case.id, barred=str(reason))
+    except DeviceError as error:
+        finding = Finding(case.id, fault=f"no token for the case: {error}")
+    else:
+        finding = worker.run(case, subject, supply.act)
+        supply.after(case)
+    finding.started = started
+    return finding
+
+
+def unmet(results: Sequence[tuple[Case, Finding]]) -> list[tuple[Case, Finding]]:
+    """Return the results that make a run fail."""
+    return [(case, finding) for case, finding in results if finding.judged(case).harmful]

@@ -1,0 +1,169 @@
+"""Tokens for cases, out of a device: each case finds one as it comes from the factory."""
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ukey_harness.cases.case import Case, Changes
+from ukey_harness.cases.subject import Subject
+from ukey_harness.device.emulated import EmulatedDevice
+from ukey_harness.device.port import Device
+from ukey_harness.device.softhsm import SoftHsmDevice
+
+ERROR_FLAGS = ("CKF_USER_PIN_COUNT_LOW", "CKF_USER_PIN_FINAL_TRY", "CKF_USER_PIN_LOCKED")
+
+
+class Barred(Exception):  # noqa: N818 - a verdict's reason, not an error
+    """The case must not be put to this device; the sentence says why."""
+
+
+class Supply(ABC):
+    """Hands out the token for each case, and is its operator while the case runs."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self._acts: dict[str, Callable[..., dict[str, Any] | None]] = {}
+
+    @abstractmethod
+    def ready(self, case: Case) -> Subject:
+        """Return the token for a case; Barred when the case must not be run."""
+
+    def after(self, case: Case) -> None:  # noqa: B027 - most tokens are thrown away
+        """Set right what the case has changed."""
+
+    def act(self, verb: str, more: dict[str, Any]) -> dict[str, Any]:
+        """Do what a case asks of the device's operator."""
+        doing = self._acts.get(verb)
+        if doing is None:
+            return {"refused": f"Nobody can {verb.replace('_', ' ')} on this device during a run."}
+        try:
+            return {"did": doing(**more) or {}}
+        except Exception as error:  # noqa: BLE001 - the case is told, the run goes on
+            return {"failed": f"{verb}: {error}"}
+
+    def subject(self) -> Subject:
+        """Return the token that is there now."""
+        device = self.device
+        return Subject(
+            module=device.file.module or device.module,
+            label=device.label,
+            serial=device.serial,
+            pin=device.pin,
+            so_pin=device.so_pin,
+            locks_after=self._locks_after(),
+            renewable=device.renewable,
+            acts=tuple(self._acts),
+            environment=dict(device.environment),
+        )
+
+    def _locks_after(self) -> int:
+        trial = self.device.measured.get("lock_trial")
+        if trial is None:
+            return self.device.file.claims.locks_after
+        return int(trial["locked_after"] or 0)
+
+
+class EmulatedSupply(Supply):
+    """A new key of the device's rack for each case."""
+
+    def __init__(self, device: EmulatedDevice) -> None:
+        super().__init__(device)
+        self._rack = device
+        self._others: list[str] = []
+        self._acts = {
+            "take_out": device.take_out,
+            "plug_in": device.plug_in,
+            "add_token": self._add_token,
+            "remove_token": self._remove_token,
+        }
+
+    def ready(self, case: Case) -> Subject:
+        """Throw the last key away and plug a new one in."""
+        del case
+        for name in self._others:
+            self._rack.remote.remove(name)
+        self._others.clear()
+        self._rack.fresh()
+        return self.subject()
+
+    def _add_token(self, *, initialized: bool = True, plugged: bool = True) -> dict[str, Any]:
+        made = self._rack.remote.new_key(
+            pin=self.device.pin, so_pin=self.device.so_pin, initialized=initialized
+        )
+        self._others.append(made.name)
+        if not plugged:
+            self._rack.remote.unplug(made.name)
+        return {"name": made.name, "serial": made.serial, "slot": made.slot}
+
+    def _remove_token(self, *, name: str) -> None:
+        self._rack.remote.remove(name)
+        self._others.remove(name)
+
+
+class SoftHsmSupply(Supply):
+    """SoftHSM2's folder, put back for each case as it was when its token was new."""
+
+    def __init__(self, device: SoftHsmDevice) -> None:
+        super().__init__(device)
+        self._kept = Path(device.home) / "kept"
+        self._tokens = Path(device.home) / "softhsm-tokens"
+
+    def ready(self, case: Case) -> Subject:
+        """Restore the folder."""
+        del case
+        if not self._kept.is_dir():
+            self.device.fresh()
+            shutil.copytree(self._tokens, self._kept)
+        shutil.rmtree(self._tokens, ignore_errors=True)
+        shutil.copytree(self._kept, self._tokens)
+        return self.subject()
+
+
+class ForeignSupply(Supply):
+    """A key that nobody can make anew: what a case may do to it depends on its owner's consent.
+
+    Without consent only cases that change nothing are run; with it the key is initialised anew
+    after each case that changed the token. A case that locks a PIN is never run, nor one that
+    spends a try when a try is missing already.
+    """
+
+    def __init__(self, device: Device) -> None:
+        super().__init__(device)
+        self._acts = (
+            {"take_out": device.take_out, "plug_in": device.plug_in} if device.has_operator else {}
+        )
+
+    def ready(self, case: Case) -> Subject:
+        """Return the key, where the case may have it."""
+        file = self.device.file
+        if case.locks:
+            raise Barred("It would spend the last PIN try of a key that cannot be made anew.")
+        if not self.device.pin:
+            raise Barred("The device file names no PIN, and nothing is tried without one.")
+        if case.changes is not Changes.NOTHING and not file.may_erase:
+            raise Barred(
+                f"It changes the {case.changes.value}, and the device file does not consent: "
+                f"consent.erase must read {file.consent_wanted!r}."
+            )
+        if case.changes is Changes.PIN:
+            flags = self.device.ask("examine")["token"]["flags"]
+            spent = [flag for flag in ERROR_FLAGS if flag in flags]
+            if spent:
+                raise Barred(f"A PIN try is missing already ({spent[0]}), and none is risked.")
+        return self.subject()
+
+    def after(self, case: Case) -> None:
+        """Initialise the key anew when its token was changed."""
+        if case.changes is Changes.TOKEN:
+            self.device.fresh()
+
+
+def supply_of(device: Device) -> Supply:
+    """Return the supply of tokens that fits a device."""
+    if isinstance(device, EmulatedDevice):
+        return EmulatedSupply(device)
+    if isinstance(device, SoftHsmDevice):
+        return SoftHsmSupply(device)
+    return ForeignSupply(device)

@@ -1,0 +1,39 @@
+"""What a case is put to: a module, one token in it, and what may be done with that token."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A module and the token that cases work on.
+
+    label, serial: how the token is found ("" is any); locks_after: wrong user PINs until the token
+    locks (0: it does not); renewable: the token is thrown away afterwards; acts: what the
+    device's operator can do while a case runs (take_out, plug_in, add_token, fault…);
+    environment: what the module's process needs.
+    """
+
+    module: str
+    label: str
+    serial: str
+    pin: str
+    so_pin: str
+    locks_after: int = 0
+    renewable: bool = True
+    acts: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the subject as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Return the subject that `to_json` gave."""
+        return cls(**{**values, "acts": tuple(values["acts"])})
+
+    def with_environment(self, more: Mapping[str, str]) -> Self:
+        """Return the same subject with more in its environment."""
+        return replace(self, environment={**self.environment, **more})
