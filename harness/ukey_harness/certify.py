@@ -33,7 +33,9 @@ INTERRUPTED = 130
     metavar="FILE",
     help="emulated, softhsm2, or a device file's path.",
 )
-@click.option("--suite", "suites", multiple=True, metavar="NAME", help="Only this suite; repeatable.")
+@click.option(
+    "--suite", "suites", multiple=True, metavar="NAME", help="Only this suite; repeatable."
+)
 @click.option(
     "--report",
     type=click.Path(path_type=Path, file_okay=False),
@@ -47,7 +49,7 @@ def certify(device: str, suites: tuple[str, ...], report: Path | None) -> None:
     """
     require_world()
     _check(device, suites)
-    folder = (report or Path("ukey-report") / f"{datetime.now():%Y%m%d-%H%M%S}").absolute()
+    folder = (report or Path("ukey-report") / time.strftime("%Y%m%d-%H%M%S")).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     run, interrupted = conduct(device, suites, folder)
     _show(run, folder)
@@ -97,7 +99,9 @@ def _check(device: str, suites: tuple[str, ...]) -> None:
     known = suite_names()
     for suite in suites:
         if suite not in known:
-            raise click.ClickException(f"there is no suite {suite!r}; there are: {', '.join(known)}")
+            raise click.ClickException(
+                f"there is no suite {suite!r}; there are: {', '.join(known)}"
+            )
 
 
 def _run_child(
@@ -116,7 +120,14 @@ def _run_child(
         settings = Path(scratch) / "pytest.ini"
         settings.write_text("[pytest]\n", encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-q", "-c", str(settings)]
-        command += ["-p", "pytest_bdd.plugin", "-p", "ukey_harness.plugin", "-p", "no:cacheprovider"]
+        command += [
+            "-p",
+            "pytest_bdd.plugin",
+            "-p",
+            "ukey_harness.plugin",
+            "-p",
+            "no:cacheprovider",
+        ]
         command += ["--ukey-device", _absolute(device), "--ukey-report", str(folder)]
         command += [str(Path(__file__).parent / "steps" / "scenarios.py")]
         with (folder / "pytest.log").open("wb") as log:
@@ -196,7 +207,9 @@ def _show(run: "Run", folder: Path) -> None:
 
     console = Console()
     name = run.device.name if run.device else "（没有打开设备）"
-    table = Table(title=f"{name}：{run.verdict.chinese} ({run.verdict.value})", title_justify="left")
+    table = Table(
+        title=f"{name}：{run.verdict.chinese} ({run.verdict.value})", title_justify="left"
+    )
     table.add_column("套件 suite")
     for verdict in Verdict:
         table.add_column(f"{verdict.chinese}\n{verdict.value}", justify="right")

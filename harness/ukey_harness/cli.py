@@ -24,31 +24,42 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Place:
-    """Where a command stands: module, attribute, its section and its line in the help."""
+    """Where a command stands, under its own name, and its section and line in the help."""
 
     module: str
-    attribute: str
     section: str
     help: str
 
 
+def _emulator(text: str) -> Place:
+    return Place("ukey_emulator.cli", EMULATOR, text)
+
+
+def _holder(text: str) -> Place:
+    return Place("ukey_client.cli", HOLDER, text)
+
+
+def _lab(name: str, text: str) -> Place:
+    return Place(f"ukey_harness.{name}", LAB, text)
+
+
 COMMANDS: dict[str, Place] = {
-    "run": Place("ukey_emulator.cli", "run", EMULATOR, "Run a program with a private rack of fresh keys."),
-    "module": Place("ukey_emulator.cli", "module", EMULATOR, "Print the path of the PKCS#11 module."),
-    "rack": Place("ukey_emulator.cli", "rack", EMULATOR, "Run a rack of keys in the foreground."),
-    "key": Place("ukey_emulator.cli", "key", EMULATOR, "Make, list, plug and unplug keys of the running rack."),
-    "fault": Place("ukey_emulator.cli", "fault", EMULATOR, "Plan faults of a key."),
-    "trace": Place("ukey_emulator.cli", "trace", EMULATOR, "Show the calls that reached the keys."),
-    "certs": Place("ukey_client.cli", "certs", HOLDER, "我的证书: list the certificates on the key."),
-    "login": Place("ukey_client.cli", "login", HOLDER, "登录: log in to the portal with the key."),
-    "bind": Place("ukey_client.cli", "bind", HOLDER, "CA用户绑定: bind the certificate to the unit's account."),
-    "seal": Place("ukey_client.cli", "seal", HOLDER, "电子签章: seal a PDF, hand a roster in."),
-    "renew": Place("ukey_client.cli", "renew", HOLDER, "延期: renew the certificate on the key."),
-    "pin": Place("ukey_client.cli", "pin", HOLDER, "密码修改: change the key's PIN."),
-    "demo": Place("ukey_harness.demo", "demo", LAB, "The whole life of a key, once, on real parts."),
-    "up": Place("ukey_harness.up", "up", LAB, "Run a rack, the CA and the portal in the foreground."),
-    "certify": Place("ukey_harness.certify", "certify", LAB, "Judge a key by the scenarios and write a report."),
-}  # fmt: skip
+    "run": _emulator("Run a program with a private rack of fresh keys."),
+    "module": _emulator("Print the path of the PKCS#11 module."),
+    "rack": _emulator("Run a rack of keys in the foreground."),
+    "key": _emulator("Make, list, plug and unplug keys of the running rack."),
+    "fault": _emulator("Plan faults of a key."),
+    "trace": _emulator("Show the calls that reached the keys."),
+    "certs": _holder("我的证书: list the certificates on the key."),
+    "login": _holder("登录: log in to the portal with the key."),
+    "bind": _holder("CA用户绑定: bind the certificate to the unit's account."),
+    "seal": _holder("电子签章: seal a PDF, hand a roster in."),
+    "renew": _holder("延期: renew the certificate on the key."),
+    "pin": _holder("密码修改: change the key's PIN."),
+    "demo": _lab("demo", "The whole life of a key, once, on real parts."),
+    "up": _lab("up", "Run a rack, the CA and the portal in the foreground."),
+    "certify": _lab("certify", "Judge a key by the scenarios and write a report."),
+}
 
 
 class LazyGroup(click.Group):
@@ -67,16 +78,18 @@ class LazyGroup(click.Group):
             return None
         if place.section == HOLDER:
             offer_own_module()
-        command = getattr(import_module(place.module), place.attribute)
+        command = getattr(import_module(place.module), cmd_name)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{place.module}:{place.attribute} is no click command")
+            raise TypeError(f"{place.module}:{cmd_name} is no click command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands by section, without importing one of them."""
         del ctx
         for section in (EMULATOR, HOLDER, LAB):
-            rows = [(name, place.help) for name, place in COMMANDS.items() if place.section == section]
+            rows = [
+                (name, place.help) for name, place in COMMANDS.items() if place.section == section
+            ]
             with formatter.section(section):
                 formatter.write_dl(rows)
 

@@ -14,12 +14,25 @@ if TYPE_CHECKING:
     from pytest_bdd.parser import Scenario
     from rich.console import Console
 
+    from ukey_harness.steps.grammar import Definition
     from ukey_harness.steps.stage import Stage
     from ukey_harness.verdicts.record import Run, StepRecord
     from ukey_harness.verdicts.recorder import Recorder
 
 STORY = "story/life_of_a_key.feature"
 PDFSIG = "pdfsig"
+# Each chapter begins with the first such step after the chapter before it.
+CHAPTERS = (
+    ("柜台给单位办好了一把钥匙", "柜台办证：钥匙、证书和电子印章"),
+    ("单位打开网报系统首页", "第一次登录"),
+    ("单位用老账号和密码绑定", "绑定老账号"),
+    ("单位录入一名参保人员", "录入、提交、生成名册"),
+    ("单位用口令给名册签章并上传", "电子签章并上报"),
+    ("单位用口令办理延期", "证书延期"),
+    ("单位用证书口令登录", "延期之后：不用再绑定"),
+    ("名册已经生成", "用延期后的证书再签一份"),
+    ("单位把证书口令改成新口令", "修改口令，旧口令作废"),
+)
 
 
 @click.command()
@@ -94,7 +107,7 @@ def tell(folder: Path) -> "Run":
 
 
 def _story(console: "Console") -> "Scenario":
-    """Return the story's scenario; without pdfsig, that judge's steps are left out, and it is said."""
+    """Return the story's scenario; without pdfsig, that judge's steps are left out, with a word."""
     from pytest_bdd.parser import FeatureParser  # noqa: PLC0415 - not for --help
 
     from ukey_harness.features_folder import features_folder  # noqa: PLC0415 - the same
@@ -115,20 +128,29 @@ def _live(scenario: "Scenario", stage: "Stage", recorder: "Recorder", console: "
     from ukey_harness.verdicts.hooks import describe  # noqa: PLC0415 - the same
 
     recorder.begin(describe(scenario))
+    chapters = list(CHAPTERS)
     for step in scenario.steps:
+        if chapters and step.name == chapters[0][0]:
+            number = len(CHAPTERS) - len(chapters) + 1
+            console.print(f"\n[bold]{number}. {chapters.pop(0)[1]}[/]")
         definition = find(step.type, step.name)
         recorder.begin_step()
-        failure: Exception | None = None
-        try:
-            if definition is None:
-                raise LookupError(f"no step definition matches “{step.name}”")
-            definition.function(stage, **(definition.parser.parse_arguments(step.name) or {}))
-        except Exception as error:  # noqa: BLE001 - every failure becomes a verdict
-            failure = error
+        failure = _carry_out(definition, step.name, stage)
         _tell_step(recorder.end_step(failure), console)
         if failure is not None:
             break
     recorder.end()
+
+
+def _carry_out(definition: "Definition | None", words: str, stage: "Stage") -> Exception | None:
+    """Carry one step out; return how it failed, None when it did not."""
+    if definition is None:
+        return LookupError(f"no step definition matches “{words}”")
+    try:
+        definition.function(stage, **(definition.parser.parse_arguments(words) or {}))
+    except Exception as error:  # noqa: BLE001 - every failure becomes a verdict
+        return error
+    return None
 
 
 def _tell_step(step: "StepRecord", console: "Console") -> None:
@@ -144,7 +166,9 @@ def _tell_step(step: "StepRecord", console: "Console") -> None:
             if line.strip():
                 console.print(f"                       [dim]{escape(line)}[/]", soft_wrap=True)
     if not good:
-        console.print(f"    应为：{escape(step.expected)}\n    实为：{escape(step.actual)}", style="red")
+        console.print(
+            f"    应为：{escape(step.expected)}\n    实为：{escape(step.actual)}", style="red"
+        )
         if step.detail:
             console.print(escape(step.detail), style="dim")
 
@@ -160,6 +184,8 @@ def _keep(stage: "Stage", folder: Path) -> None:
 def _conclude(run: "Run", folder: Path, console: "Console") -> None:
     met = not run.verdict.harmful
     words = "全部符合" if met else f"没有全部符合（{run.verdict.chinese}）"
-    console.print(f"\n[bold {'green' if met else 'red'}]{words}[/]，用时 {run.seconds:.1f} 秒。留下了：")
+    console.print(
+        f"\n[bold {'green' if met else 'red'}]{words}[/]，用时 {run.seconds:.1f} 秒。留下了："
+    )
     for file in sorted(folder.iterdir()):
         console.print(f"  {file}", soft_wrap=True)

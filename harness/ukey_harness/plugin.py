@@ -6,25 +6,17 @@ until a fixture or a scenario of ours is used, and adds no option that another p
 
 import os
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ukey_harness.verdicts.pytest_run import DEVICE, REPORT, recorded, running
+
 if TYPE_CHECKING:
     from ukey_emulator.remote import RackProcess
-
     from ukey_harness.fixtures import Key
     from ukey_harness.steps.worlds import WorldPool
-    from ukey_harness.verdicts.session import RecordedSession
     from ukey_harness.world import World
-
-DEVICE = "ukey_device"
-REPORT = "ukey_report"
-
-# The configurations of the runs of this process, the innermost last (pytester nests them).
-running: list[pytest.Config] = []
-recorded = pytest.StashKey["RecordedSession"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -107,7 +99,7 @@ def pytest_terminal_summary(
 
 @pytest.fixture(scope="session")
 def ukey_rack() -> Iterator["RackProcess"]:
-    """A private rack for this process; UKEY_HOME names it while the tests run."""
+    """Start a private rack for this process; UKEY_HOME names it while the tests run."""
     from ukey_emulator import module_path  # noqa: PLC0415 - not in other people's runs
     from ukey_emulator.remote import RackProcess  # noqa: PLC0415 - the same
 
@@ -119,14 +111,14 @@ def ukey_rack() -> Iterator["RackProcess"]:
 
 @pytest.fixture(scope="session")
 def ukey_module(ukey_rack: "RackProcess") -> str:
-    """The path of the PKCS#11 module, with a rack behind it."""
+    """Give the path of the PKCS#11 module, with a rack behind it."""
     del ukey_rack
     return os.environ["PKCS11_MODULE"]
 
 
 @pytest.fixture
 def ukey(ukey_rack: "RackProcess", ukey_module: str) -> Iterator["Key"]:
-    """A fresh key, plugged in: label, pin, so_pin, serial, slot, uri, module, plug(), unplug()."""
+    """Make a fresh key: label, pin, so_pin, serial, slot, uri, module, plug(), unplug()."""
     from ukey_harness.fixtures import Key  # noqa: PLC0415 - not in other people's runs
 
     with ukey_rack.remote() as remote:
@@ -146,7 +138,7 @@ def _ukey_worlds() -> Iterator["WorldPool"]:
 
 @pytest.fixture
 def world(_ukey_worlds: "WorldPool") -> Iterator["World"]:
-    """CA and portal on loopback, for tests only; whoever turns the clock leaves no traces.
+    """Start CA and portal on loopback, for tests only.
 
     One world serves test after test, and is replaced after one that changed its clock or took a
     service down.
@@ -157,12 +149,3 @@ def world(_ukey_worlds: "WorldPool") -> Iterator["World"]:
     yield running_world
     if not as_new(running_world):
         _ukey_worlds.close()
-
-
-def report_folder(config: pytest.Config) -> Path | None:
-    """Return where the record goes: --ukey-report, else pytest's cache, None without either."""
-    chosen = config.getoption(REPORT)
-    if chosen:
-        return Path(str(chosen)).absolute()
-    cache = getattr(config, "cache", None)
-    return None if cache is None else Path(cache.mkdir("ukeylab"))

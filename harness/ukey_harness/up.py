@@ -14,7 +14,6 @@ from ukey_harness.extras import require_world
 
 if TYPE_CHECKING:
     from ukey_emulator.remote import RackProcess
-
     from ukey_harness.world import World
 
 PASSWORD = "Laozhanghao-2024"  # noqa: S105 - the made-up old account of a made-up unit
@@ -50,7 +49,6 @@ def up(home: Path | None, *, empty: bool) -> None:
 
 def _start(closing: ExitStack, folder: Path) -> "tuple[RackProcess, World]":
     from ukey_emulator.remote import RackProcess, RemoteError  # noqa: PLC0415 - heavy
-
     from ukey_harness.world import World  # noqa: PLC0415 - needs the extra `world`
     from ukey_harness.world.errors import WorldError  # noqa: PLC0415 - the same
 

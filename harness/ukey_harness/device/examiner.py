@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -234,7 +234,7 @@ def _blank_slot(module: Module) -> int:
     raise DeviceError(f"{module.path} shows no token that is still blank")
 
 
-_VERBS = {
+_VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "examine": examine,
     "lock_trial": lock_trial,
     "initialise": initialise,

@@ -21,9 +21,7 @@ LABEL = "ukeylab-test"
 class ForeignDevice(Device):
     """A key that we have not made."""
 
-    def __init__(
-        self, file: DeviceFile, home: Path, operator: HumanOperator | None = None
-    ) -> None:
+    def __init__(self, file: DeviceFile, home: Path, operator: HumanOperator | None = None) -> None:
         super().__init__(file, home)
         self._operator = operator or HumanOperator()
         self._recording = Recording(file.module, home)
@@ -69,9 +67,7 @@ class ForeignDevice(Device):
 
     def take_out(self) -> None:
         """Ask for the key to be taken out."""
-        self._operator.ask(
-            f"请拔出序列号 {self.serial} 的钥匙", lambda: not self._present()
-        )
+        self._operator.ask(f"请拔出序列号 {self.serial} 的钥匙", lambda: not self._present())
 
     def new_calls(self) -> list[Call]:
         """Return what the recording module has written since the last time."""

@@ -28,7 +28,9 @@ class SoftHsmDevice(Device):
                 f"{self.file.module} is not there; on Debian: apt-get install softhsm2"
             )
         self._configuration.write_text(
-            f"directories.tokendir = {self._tokens}\nobjectstore.backend = file\nlog.level = ERROR\n",
+            f"directories.tokendir = {self._tokens}\n"
+            "objectstore.backend = file\n"
+            "log.level = ERROR\n",
             encoding="utf-8",
         )
         self.module = self._recording.module

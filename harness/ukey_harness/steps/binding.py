@@ -12,16 +12,20 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from pytest_bdd.parser import Scenario
 
-from ukey_harness import plugin
-from ukey_harness.features_folder import features_folder, suite_names
+from ukey_harness.device.capability import missing, needs_of
 from ukey_harness.device.opening import device_of
 from ukey_harness.device.port import Device
+from ukey_harness.features_folder import features_folder, suite_names
+from ukey_harness.steps.grammar import needs_of_steps
 from ukey_harness.steps.stage import Stage
-from ukey_harness.steps.worlds import WorldPool
 from ukey_harness.steps.workplace import Desk
+from ukey_harness.steps.worlds import WorldPool
 from ukey_harness.verdicts.hooks import RecordHooks, worker_name
+from ukey_harness.verdicts.pytest_run import DEVICE, running
 from ukey_harness.verdicts.session import session_of
+from ukey_harness.views.files import write_report
 
 HOOKS = "ukey-record-hooks"
 DEFAULT_DEVICE = "emulated"
@@ -38,15 +42,28 @@ def bound_features(names: Sequence[str] = ()) -> list[str]:
 
     names: the suites that are wanted (default: all).
     """
-    config = plugin.running[-1]
+    config = running[-1]
     manager = config.pluginmanager
     if not manager.has_plugin(HOOKS):
-        hooks = RecordHooks(session_of(config), worker_name())
+        session = session_of(config)
+        if session is not None:
+            session.writer = write_report
+        hooks = RecordHooks(session, worker_name(), hindrance)
         manager.register(hooks, HOOKS)
         manager.register(ScenarioFixtures(hooks), "ukey-scenario-fixtures")
         for module in load_definitions():
             manager.register(module)
     return [str(features_folder() / name) for name in names or suite_names()]
+
+
+def hindrance(scenario: Scenario, device: Device) -> str:
+    """Say why a scenario cannot be put to a device, "" when it can.
+
+    What it needs is told by its tags (@需要拔插) and by the steps that it uses.
+    """
+    steps = [(step.type, step.name) for step in scenario.steps]
+    needs = needs_of(scenario.tags | scenario.feature.tags) | needs_of_steps(steps)
+    return missing(needs, device.capabilities)
 
 
 class ScenarioFixtures:
@@ -57,20 +74,20 @@ class ScenarioFixtures:
 
     @pytest.fixture(scope="session")
     def device_under_test(self, request: pytest.FixtureRequest) -> Iterator[Device]:
-        """The device that --device names, opened and looked at."""
-        name = request.config.getoption(plugin.DEVICE) or DEFAULT_DEVICE
+        """Open the device that --device names, and look at it."""
+        name = request.config.getoption(DEVICE) or DEFAULT_DEVICE
         with device_of(str(name)) as device:
             yield device
 
     @pytest.fixture(scope="session")
     def desk(self) -> Iterator[Desk]:
-        """The holder's workplace."""
+        """Start the holder's workplace."""
         with tempfile.TemporaryDirectory(prefix="ukey-desk-") as folder, Desk(Path(folder)) as desk:
             yield desk
 
     @pytest.fixture(scope="session")
     def world_pool(self) -> Iterator[WorldPool]:
-        """The worlds."""
+        """Keep the worlds."""
         pool = WorldPool()
         yield pool
         pool.close()
@@ -79,7 +96,7 @@ class ScenarioFixtures:
     def stage(
         self, device_under_test: Device, desk: Desk, world_pool: WorldPool
     ) -> Iterator[Stage]:
-        """A stage with a fresh key, plugged in and empty."""
+        """Set a stage with a fresh key, plugged in and empty."""
         world_pool.sweep()
         device_under_test.fresh()
         stage = Stage(device_under_test, desk, world_pool, self._hooks.note)

@@ -46,7 +46,7 @@ class Browser:
         headers = {"Origin": self.origin, "Referer": page.url}
         url = urljoin(page.url, form.action)
         if form.multipart:
-            files = {name: ("sealed.pdf", file, "application/pdf") for name in form.files}
+            files = dict.fromkeys(form.files, ("sealed.pdf", file, "application/pdf"))
             answer = self._client.post(url, data=fields, files=files, headers=headers)
         else:
             answer = self._client.post(url, data=fields, headers=headers)

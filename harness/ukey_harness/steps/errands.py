@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
+
 from ukey_client.login.portal import Portal
 from ukey_client.login.signature import sign_detached
 from ukey_client.token import open_token
-
 from ukey_harness.world.ca.authority import CertificateAuthority
 from ukey_harness.world.clock import Clock
 from ukey_harness.world.counter import Counter

@@ -1,4 +1,4 @@
-"""A gate on the way to a service: it lets requests through, and does what a scenario plans for them.
+"""A gate on the way to a service: it lets requests through, and does what a scenario plans.
 
 One request per connection is passed on, with the Host header that the service expects; what else
 comes out on the other side is what went in.

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from PIL import Image
 from pyhanko.keys import load_certs_from_pemder_data
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.diff_analysis import ModificationLevel
 from pyhanko.sign.validation import validate_pdf_signature
+from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
 TIME_LIMIT = 60.0
@@ -70,13 +70,11 @@ def judge(
         summary=status.summary(),
         valid=bool(status.valid and status.trusted and status.bottom_line),
         intact=bool(status.intact),
-        whole=status.modification_level is ModificationLevel.NONE
-        and signatures[0].compute_integrity_info is not None
-        and status.coverage.name == "ENTIRE_FILE",
+        whole=status.coverage is SignatureCoverageLevel.ENTIRE_FILE,
         time=stamp.timestamp if stamp is not None and stamp.valid and stamp.trusted else None,
         signer="" if signer is None else str(signer.subject.native.get("common_name", "")),
         signatures=len(signatures),
-        report=status.pretty_print_details(),
+        report=status.pretty_print_details(),  # type: ignore[no-untyped-call]
     )
 
 

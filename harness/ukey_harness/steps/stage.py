@@ -1,4 +1,4 @@
-"""The stage of one scenario: the device, the holder's workplace, the world, and what has happened."""
+"""The stage of one scenario: the device, the holder's workplace, the world, what has happened."""
 
 import json
 import tempfile
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ukey_harness.world import World
     from ukey_harness.world.units import Unit
 
+# Frames of tables: one column each in a report's font, where the line-drawing signs may take two.
+FRAMES = str.maketrans("━─┃│┏┳┓┡╇┩┌┬┐├┼┤└┴┘", "--||+++++++++++++++")
 PASSWORD = "Laozhanghao-2024"  # noqa: S105 - the made-up old account of a made-up unit
 
 
@@ -68,7 +70,9 @@ class Stage:
         self.last: Outcome | None = None
         self.settings: dict[str, str] = {}  # what the holder's programs find in the environment
         self.memory: dict[str, Any] = {}  # what one step leaves for a later one
-        self.largest_file = 0  # bytes that a program may write into one file; 0: as many as it likes
+        self.largest_file = (
+            0  # bytes that a program may write into one file; 0: as many as it likes
+        )
         self._browser: Browser | None = None
         self._mark = 0
 
@@ -193,6 +197,9 @@ class Stage:
 
     def _take_down(self, outcome: Outcome, *, cut: bool = False) -> None:
         said = outcome.said
-        self.note(f"$ ukey {' '.join(outcome.argv)}  → {outcome.code}\n{said}".rstrip())
+        shown = "" if "--json" in outcome.argv and outcome.code == 0 else said
+        self.note(
+            f"$ ukey {' '.join(outcome.argv)}  → {outcome.code}\n{shown}".rstrip().translate(FRAMES)
+        )
         if "Traceback (most recent call last)" in said or (outcome.code < 0 and not cut):
             raise Unmet("程序给出清楚的提示后退出", f"程序异常退出（{outcome.code}）", said)

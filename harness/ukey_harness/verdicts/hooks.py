@@ -3,20 +3,15 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import pytest
 from pytest_bdd.parser import Feature, Scenario, Step
 from pytest_bdd.scenario import scenario_wrapper_template_registry
 
-from ukey_harness.device.capability import missing, needs_of
-from ukey_harness.steps.grammar import needs_of_steps
-from ukey_harness.verdicts.record import ScenarioRecord, StepRecord
-from ukey_harness.verdicts.recorder import Recorder
+from ukey_harness.verdicts.record import DeviceRecord, ScenarioRecord, StepRecord
+from ukey_harness.verdicts.recorder import Recorder, Witness
 from ukey_harness.verdicts.session import RecordedSession
-
-if TYPE_CHECKING:
-    from ukey_harness.device.port import Device
 
 DEVICE_FIXTURE = "device_under_test"
 
@@ -24,7 +19,8 @@ DEVICE_FIXTURE = "device_under_test"
 def describe(scenario: Scenario, example: dict[str, str] | None = None) -> ScenarioRecord:
     """Return a scenario as the record names it."""
     file = Path(scenario.feature.filename)
-    suffix = f"[{'-'.join(example.values())}]" if example else ""
+    told = all(value in scenario.name for value in (example or {}).values())
+    suffix = "" if told or not example else f"[{'-'.join(example.values())}]"
     tags = scenario.tags | scenario.feature.tags
     return ScenarioRecord(
         id=f"{file.parent.name}/{file.stem}::{scenario.name}{suffix}",
@@ -41,18 +37,28 @@ def describe(scenario: Scenario, example: dict[str, str] | None = None) -> Scena
     )
 
 
-def needs_of_scenario(scenario: Scenario) -> set[str]:
-    """Return what a scenario needs of the device: by its tags and by its steps."""
-    steps = [(step.type, step.name) for step in scenario.steps]
-    return needs_of(scenario.tags | scenario.feature.tags) | needs_of_steps(steps)
+class DeviceUnderTest(Witness, Protocol):
+    """What the record wants to know of a device."""
+
+    pin: str
+    so_pin: str
+
+    def record(self) -> DeviceRecord:
+        """Describe the device."""
+        ...
+
+
+Hindrance = Callable[[Scenario, Any], str]
 
 
 class RecordHooks:
-    """A pytest plugin, registered when the scenarios' module is imported."""
+    """A pytest plugin, registered when the scenarios' module is imported.
 
-    def __init__(self, session: RecordedSession | None, worker: str) -> None:
-        self._session = session
-        self._worker = worker
+    hindrance(scenario, device) says why a scenario cannot be put to a device, "" when it can.
+    """
+
+    def __init__(self, session: RecordedSession | None, worker: str, hindrance: Hindrance) -> None:
+        self._hindrance = hindrance
         self.recorder: Recorder | None = None
         if session is not None:
             self.recorder = Recorder(session.journal(worker))
@@ -85,13 +91,13 @@ class RecordHooks:
         if self.recorder is not None:
             self.recorder.begin(describe(scenario, _example(request.node)))
         try:
-            device: Device = request.getfixturevalue(DEVICE_FIXTURE)
-        except Exception as error:
+            device: DeviceUnderTest = request.getfixturevalue(DEVICE_FIXTURE)
+        except Exception as error:  # noqa: BLE001 - whatever a device does when it is opened
             if self.recorder is not None:
                 self.recorder.end(error)
             # Without the device no scenario can be judged: the others stay not run.
             pytest.exit(f"the device cannot be used: {error}", pytest.ExitCode.USAGE_ERROR)
-        reason = missing(needs_of_scenario(scenario), device.capabilities)
+        reason = self._hindrance(scenario, device)
         if self.recorder is not None:
             if self.recorder.witness is None:
                 self.recorder.witness = device
@@ -143,7 +149,9 @@ class RecordHooks:
 
 def _example(node: Any) -> dict[str, str]:  # noqa: ANN401 - a pytest item
     callspec = getattr(node, "callspec", None)
-    found: dict[str, str] = {} if callspec is None else callspec.params.get("_pytest_bdd_example", {})
+    found: dict[str, str] = (
+        {} if callspec is None else callspec.params.get("_pytest_bdd_example", {})
+    )
     return found
 
 

@@ -266,7 +266,7 @@ def _number(holder: Mapping[str, Any], key: str, place: str) -> float:
 
 def _verdict(holder: Mapping[str, Any], place: str) -> Verdict:
     try:
-        return Verdict(holder.get("verdict"))
+        return Verdict(str(holder.get("verdict")))
     except ValueError:
         raise RecordError(f"{place}: {holder.get('verdict')!r} is no verdict") from None
 

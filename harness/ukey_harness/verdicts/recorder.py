@@ -13,6 +13,7 @@ from ukey_harness.verdicts.unmet import Unmet
 from ukey_harness.verdicts.verdict import Verdict, of_scenario
 
 CALLS_KEPT = 200
+REASON_LENGTH = 160
 
 
 class Witness(Protocol):
@@ -91,9 +92,8 @@ class Recorder:
             scenario.verdict = Verdict.BROKEN
             scenario.reason = self.blank.text(_name(failure))
         elif scenario.verdict.harmful:
-            scenario.reason = next(
-                f"「{step.text}」：{step.actual}" for step in scenario.steps if step.verdict.harmful
-            )
+            step = next(step for step in scenario.steps if step.verdict.harmful)
+            scenario.reason = f"{step.keyword} {step.text} — 实为：{_short(step.actual)}"
         scenario.seconds = round(time.monotonic() - self._scenario_start, 4)
         self._journal.ended(scenario)
         self.scenario = None
@@ -103,13 +103,19 @@ class Recorder:
     def _judge(self, failure: BaseException | None) -> tuple[Verdict, str, str, str]:
         if failure is None:
             return Verdict.MET, "", "", ""
+        blank = self.blank.text
         if isinstance(failure, Unmet):
-            texts = (failure.expected, failure.actual, failure.detail)
-            return Verdict.UNMET, *(self.blank.text(text) for text in texts)  # type: ignore[return-value]
+            seen = blank(failure.expected), blank(failure.actual), blank(failure.detail)
+            return Verdict.UNMET, *seen
         if isinstance(failure, AssertionError):
-            return Verdict.UNMET, "断言成立", self.blank.text(str(failure) or "断言不成立"), ""
+            return Verdict.UNMET, "断言成立", blank(str(failure) or "断言不成立"), ""
         lines = "".join(traceback.format_exception(failure))
-        return Verdict.BROKEN, "步骤能够执行", self.blank.text(_name(failure)), self.blank.text(lines)
+        return (
+            Verdict.BROKEN,
+            "步骤能够执行",
+            self.blank.text(_name(failure)),
+            self.blank.text(lines),
+        )
 
     def _take_calls(self, step: StepRecord) -> None:
         if self.witness is None:
@@ -132,6 +138,12 @@ class Recorder:
         for step in scenario.steps:
             step.text = self.blank.text(step.text)
         return scenario
+
+
+def _short(text: str) -> str:
+    """Return a text's beginning, as far as it fits a list."""
+    line = " ".join(text.split())
+    return line if len(line) <= REASON_LENGTH else f"{line[:REASON_LENGTH]}…"
 
 
 def _name(failure: BaseException) -> str:

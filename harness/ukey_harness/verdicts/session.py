@@ -4,20 +4,21 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from ukey_harness.plugin import recorded, report_folder
 from ukey_harness.verdicts.journal import Journal, assemble
+from ukey_harness.verdicts.pytest_run import recorded, report_folder
 from ukey_harness.verdicts.record import Run, State
 from ukey_harness.verdicts.store import save
 from ukey_harness.verdicts.tool import tool_identity
 from ukey_harness.verdicts.verdict import Verdict
-from ukey_harness.views.files import RECORD, write_report
 
 RUN_VARIABLE = "UKEY_RUN_ID"
+RECORD = "record.json"
 KEPT_EVERY = 3.0  # seconds; the journals are always up to date, the record need not be
 
 
@@ -41,6 +42,8 @@ class RecordedSession:
         self.run = run
         self.leads = leads
         self.written: Path | None = None
+        # Writes the final record; whoever has views of it puts their writer here.
+        self.writer: Callable[[Run, Path], None] = _only_record
         self._begun = time.monotonic()
         self._saved = 0.0
 
@@ -70,7 +73,7 @@ class RecordedSession:
         if not self.leads or not self.parts.is_dir():
             return
         state: State = "interrupted" if interrupted else "finished"
-        write_report(self._assembled(state), self.folder)
+        self.writer(self._assembled(state), self.folder)
         shutil.rmtree(self.parts, ignore_errors=True)
         self.written = self.folder / RECORD
 
@@ -78,6 +81,10 @@ class RecordedSession:
         """Return the counts in one line."""
         counts = ", ".join(f"{self.run.counts[each.value]} {each.value}" for each in Verdict)
         return f"{len(self.run.scenarios)} scenarios: {counts}"
+
+
+def _only_record(run: Run, folder: Path) -> None:
+    save(run, folder / RECORD)
 
 
 def session_of(config: pytest.Config) -> RecordedSession | None:

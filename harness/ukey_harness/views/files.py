@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from ukey_harness.verdicts.record import Run
+from ukey_harness.verdicts.session import RECORD
 from ukey_harness.verdicts.store import save, write_text
 from ukey_harness.views.junit import junit
 from ukey_harness.views.page import html
 
-RECORD = "record.json"
+__all__ = ["JUNIT", "PAGE", "RECORD", "write_report"]
+
 PAGE = "report.html"
 JUNIT = "junit.xml"
 

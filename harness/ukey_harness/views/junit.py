@@ -28,8 +28,8 @@ def junit(run: Run) -> str:
             name=name,
             timestamp=run.started,
             time=f"{sum(each.seconds for each in scenarios):.3f}",
-            **{key: str(count) for key, count in counts.items()},
         )
+        suite.attrib.update({key: str(count) for key, count in counts.items()})
         _properties(suite, run)
         for scenario in scenarios:
             _case(suite, scenario)
@@ -82,7 +82,9 @@ def _case(suite: ET.Element, scenario: ScenarioRecord) -> None:
             reason = scenario.reason or scenario.verdict.chinese
             ET.SubElement(case, "skipped", message=_clean(f"{scenario.verdict.value}: {reason}"))
     out = ET.SubElement(case, "system-out")
-    out.text = _clean("\n".join(f"[{s.verdict.value}] {s.keyword} {s.text}" for s in scenario.steps))
+    out.text = _clean(
+        "\n".join(f"[{s.verdict.value}] {s.keyword} {s.text}" for s in scenario.steps)
+    )
 
 
 def _story(step: StepRecord) -> str:

@@ -1,4 +1,4 @@
-"""The run record as one HTML page that needs nothing else: no script, font or picture from outside."""
+"""The run record as one HTML page that needs nothing from outside."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# ruff: noqa: D401 - a step's docstring says what is done or seen, as its words do
 """Steps about binding the certificate to the unit's old account."""
 
 from ukey_harness.steps.grammar import then, when

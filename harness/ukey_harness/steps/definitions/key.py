@@ -1,3 +1,4 @@
+# ruff: noqa: D401 - a step's docstring says what is done or seen, as its words do
 """Steps about the key itself: what the counter puts on it, plugging, what lies on it."""
 
 import json
@@ -21,7 +22,7 @@ def provisioned(stage: Stage) -> None:
     )
 
 
-@given("柜台给单位换了一张{kind}密钥的证书", needs={ERASING})
+@given("柜台给单位换了一张 {kind} 密钥的证书", needs={ERASING})
 def provisioned_with(stage: Stage, kind: str) -> None:
     """A fresh key whose certificate has another kind of key pair."""
     stage.device.fresh()

@@ -1,3 +1,4 @@
+# ruff: noqa: D401 - a step's docstring says what is done or seen, as its words do
 """Steps about changing the PIN."""
 
 from ukey_harness.steps.definitions.portal import other, wrong

@@ -1,3 +1,4 @@
+# ruff: noqa: D401 - a step's docstring says what is done or seen, as its words do
 """Steps about logging in, and what can go wrong on the way."""
 
 import time
@@ -8,8 +9,8 @@ from ukey_harness.steps.gate import Gate
 from ukey_harness.steps.grammar import given, then, when
 from ukey_harness.steps.pinbox import PinBox
 from ukey_harness.steps.stage import PASSWORD, Stage
-from ukey_harness.verdicts.unmet import Unmet, demand
 from ukey_harness.steps.workplace import Outcome
+from ukey_harness.verdicts.unmet import Unmet, demand
 
 MOST_TRIES = 20
 LAST_CHANCE = "仅剩最后一次机会"

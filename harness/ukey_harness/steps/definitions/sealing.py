@@ -1,3 +1,4 @@
+# ruff: noqa: D401 - a step's docstring says what is done or seen, as its words do
 """Steps about entering, producing the roster, sealing and handing in."""
 
 import hashlib

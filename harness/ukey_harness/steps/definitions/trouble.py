@@ -1,3 +1,4 @@
+# ruff: noqa: D401 - a step's docstring says what is done or seen, as its words do
 """Steps about sealing a file of one's own, and what can break in the middle of it."""
 
 from ukey_harness.device.capability import PLUGGING

@@ -36,8 +36,8 @@ class Outcome:
 
     @property
     def said(self) -> str:
-        """Everything that the person in front of it could read."""
-        return "\n".join(part for part in (self.out.strip(), self.err.strip()) if part)
+        """Everything that the person in front of it could read: remarks first, then the result."""
+        return "\n".join(part for part in (self.err.strip(), self.out.strip()) if part)
 
     @property
     def fault(self) -> str:

@@ -2,8 +2,9 @@
 
 Started as `python -m ukey_harness.steps.workplace.server FD`. It imports what the programs need
 and nothing else: no PKCS#11 module is loaded, no thread started, so each fork is a clean process.
-A request is one datagram of JSON (entry, argv, env, cwd, largest_file) with the file descriptors stdin, stdout,
-stderr and status; the program's pid and later its exit code are written to status as lines.
+A request is one datagram of JSON (entry, argv, env, cwd, largest_file) with the file descriptors
+stdin, stdout, stderr and status; to status the program's pid, and later its exit code, are written
+as lines.
 """
 
 import contextlib
