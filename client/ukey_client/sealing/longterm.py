@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from asn1crypto import crl, ocsp  # type: ignore[import-untyped]
+from asn1crypto import crl, ocsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from pyhanko_certvalidator import ValidationContext

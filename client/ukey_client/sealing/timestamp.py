@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Final
 
-from asn1crypto import cms, core, tsp  # type: ignore[import-untyped]
+from asn1crypto import cms, core, tsp
 from cryptography import x509
 from pyhanko.sign.timestamps import TimeStamper
 

@@ -12,7 +12,7 @@ class Identity:
 
     serial: str
     manufacturer: str = "ukeylab"
-    model: str = "Software token"
+    model: str = "ukeylab test key"
     hardware_version: tuple[int, int] = (1, 0)
     firmware_version: tuple[int, int] = (1, 0)
     min_pin_length: int = 4

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import httpx2
-from asn1crypto import core, crl, ocsp, x509  # type: ignore[import-untyped]
+from asn1crypto import core, crl, ocsp, x509
 from cryptography import x509 as pyca
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding

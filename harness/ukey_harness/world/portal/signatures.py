@@ -7,7 +7,7 @@ import hmac
 from dataclasses import dataclass
 from typing import Final
 
-from asn1crypto import cms, core, x509  # type: ignore[import-untyped]
+from asn1crypto import cms, core, x509
 from pyhanko.sign.general import SignedDataCerts, extract_certificate_info
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.generic_cms import validate_sig_integrity

@@ -7,7 +7,7 @@ import logging
 from enum import Enum
 from typing import Final
 
-from asn1crypto import core, crl, ocsp, x509  # type: ignore[import-untyped]
+from asn1crypto import core, crl, ocsp, x509
 from cryptography import x509 as pyca
 from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko_certvalidator import CertificateValidator, ValidationContext

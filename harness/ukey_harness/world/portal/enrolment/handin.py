@@ -6,7 +6,7 @@ import asyncio
 import io
 import logging
 
-from asn1crypto import cms  # type: ignore[import-untyped]
+from asn1crypto import cms
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, DiffResult, ModificationLevel
