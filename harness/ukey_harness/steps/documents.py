@@ -1,6 +1,7 @@
 """Documents for the holder to seal, good ones and bad ones."""
 
 import io
+from collections.abc import Callable
 
 from pyhanko.pdf_utils.crypt import StandardSecurityHandler
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -50,8 +51,8 @@ def encrypted_pdf() -> bytes:
     return out.getvalue()
 
 
-BAD_DOCUMENTS = {
-    "一段文字": lambda: "这是一段文字，不是 PDF。\n".encode(),
+BAD_DOCUMENTS: dict[str, Callable[[], bytes]] = {
+    "一段文字": "这是一段文字，不是 PDF。\n".encode,
     "空文件": bytes,
     "截去一半的 PDF": lambda: plain_pdf("截断的文件")[:300],
     "有密码的 PDF": encrypted_pdf,

@@ -13,6 +13,7 @@ from ukey_harness.verdicts.record import DeviceRecord, ScenarioRecord, StepRecor
 from ukey_harness.verdicts.recorder import Recorder, Witness
 from ukey_harness.verdicts.session import RecordedSession
 
+HOOKS = "ukey-record-hooks"
 DEVICE_FIXTURE = "device_under_test"
 
 
