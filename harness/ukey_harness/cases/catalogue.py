@@ -9,7 +9,7 @@ PKCS11 = "pkcs11"
 
 _SECTIONS = {
     PKCS11: (
-        "general", "slots", "pins",
+        "general", "slots", "pins", "sessions", "objects", "attributes", "search",
     )
 }  # fmt: skip
 

@@ -153,9 +153,12 @@ def ec(
     stand: Stand, session: int, private: More | None = None, public: More | None = None
 ) -> tuple[int, int]:
     """Generate a P-256 pair that may sign and derive."""
-    return stand.pair(
-        session,
-        CKM.EC_KEY_PAIR_GEN,
+    return stand.pair(session, CKM.EC_KEY_PAIR_GEN, *ec_templates(private, public))
+
+
+def ec_templates(private: More | None = None, public: More | None = None) -> tuple[More, More]:
+    """Return the templates of such a pair, the public one first."""
+    return (
         {
             CKA.EC_PARAMS: P256,
             CKA.TOKEN: False,

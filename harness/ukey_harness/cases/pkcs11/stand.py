@@ -25,6 +25,8 @@ from ukey_harness.verdicts.record import Call
 
 MARK = "ukeylab-case"  # the label of whatever a case leaves on a token, so that it can be swept
 CALLS_KEPT = 200
+# With these C_GetAttributeValue has gone through the whole template (§5.7.5).
+GIVING = {"OK", "ATTRIBUTE_SENSITIVE", "ATTRIBUTE_TYPE_INVALID", "BUFFER_TOO_SMALL"}
 
 Act = Callable[..., dict[str, Any]]
 
@@ -250,6 +252,8 @@ class Stand:
         """C_GetAttributeValue; return its name and the values, None where there is none."""
         query = Query(kinds)
         name = self.rv("GetAttributeValue", session, handle, query)
+        if name not in GIVING:
+            return name, [None] * len(kinds)
         return name, [query.value(index) for index in range(len(kinds))]
 
     def attribute(self, session: int, handle: int, kind: int) -> bytes | None:
