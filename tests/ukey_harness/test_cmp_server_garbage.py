@@ -6,6 +6,9 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 from cmp_party import CmpParty, Holder
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +20,7 @@ from ukey_client.renewal.cmp.message import (
     ErrorMsg,
     General,
     MalformedMessage,
+    P10cr,
     PollReq,
     rejected,
 )
@@ -49,9 +53,11 @@ class Seeds(list[bytes]):
 @pytest.fixture(scope="module")
 def seeds(party: CmpParty, holder: Holder) -> Seeds:
     """Whole messages of every kind that the server takes."""
+    request = x509.CertificateSigningRequestBuilder().subject_name(holder.certificate.subject)
     bodies = [
         holder.kur(),
         holder.kur(kind="ir"),
+        P10cr(request.sign(holder.key, hashes.SHA256()).public_bytes(Encoding.DER)),
         CertConf((CertStatus(bytes(32), 0, rejected("badPOP", "no"), "sha256"),)),
         ErrorMsg(rejected("systemFailure", "broken"), ("details",)),
         General("genm", (("ca_certs", None),)),
@@ -133,7 +139,7 @@ def test_a_good_message_passes_through_the_resigning(
     party: CmpParty, holder: Holder, seeds: Seeds
 ) -> None:
     """Else the test above would only show that bad signatures are refused."""
-    message = decode(seeds[4])
+    message = decode(seeds[5])
     assert isinstance(message.body, General)
     answer = decode(party.responder.answer(resigned(message.protected_part, holder)))
     assert isinstance(answer.body, General)

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ukey_client.errors import KeyUnsuitable
+from ukey_client.renewal.cmp.certificates import parse_certificate
 from ukey_client.renewal.cmp.decode import decode
 from ukey_client.renewal.cmp.encode import (
     Protector,
@@ -148,9 +149,8 @@ class Transaction:
         """Tell the CA that its certificate (DER) is not accepted."""
         refusal = rejected("incorrectData", reason)
         try:
-            parsed = x509.load_der_x509_certificate(certificate)
-            status = self._status_of(parsed)
-        except ValueError:
+            status = self._status_of(parse_certificate(certificate))
+        except MalformedMessage:
             status = CertStatus(digest("sha256", certificate), CERT_REQ_ID)
         self._settle(CertStatus(status.cert_hash, CERT_REQ_ID, refusal, status.hash_alg))
 

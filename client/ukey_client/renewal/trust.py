@@ -1,5 +1,6 @@
 """Whom a holder believes: that an answer comes from the CA, that a certificate is the CA's."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
@@ -13,8 +14,9 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
+from ukey_client.renewal.cmp.certificates import parse_certificate
 from ukey_client.renewal.cmp.decode import same_name
-from ukey_client.renewal.cmp.message import Message
+from ukey_client.renewal.cmp.message import MalformedMessage, Message
 from ukey_client.renewal.cmp.protection import AlgorithmRefused, SignatureWrong, verify
 from ukey_client.renewal.errors import CertificateUnacceptable, ResponseUntrusted
 
@@ -117,13 +119,8 @@ def _parsed(certificates: Iterable[bytes]) -> list[x509.Certificate]:
     """Parse what can be parsed: what else the CA sends along is no harm."""
     parsed = []
     for der in certificates:
-        try:
-            one = x509.load_der_x509_certificate(der)
-            # cryptography decodes late: what is broken in it is to be found here.
-            _ = one.subject, one.issuer, one.extensions, one.public_key()
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            continue
-        parsed.append(one)
+        with contextlib.suppress(MalformedMessage):
+            parsed.append(parse_certificate(der))
     return parsed
 
 

@@ -9,12 +9,14 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from ukey_client.renewal.cmp.certificates import parse_certificate
 from ukey_client.renewal.cmp.decode import same_name
 from ukey_client.renewal.cmp.message import (
     CERT_REQ_ID,
     NONCE_SIZE,
     CertReq,
     Header,
+    MalformedMessage,
     Message,
     P10cr,
 )
@@ -148,7 +150,13 @@ def check_pkcs10(request: P10cr, signer: x509.Certificate) -> PublicKeyTypes:
         genuine = parsed.is_signature_valid
         subject = parsed.subject.public_bytes()
         public_key = parsed.public_key()
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+    except (
+        ValueError,
+        TypeError,
+        InvalidSignature,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+    ) as error:
         raise CmpRefusalError("badDataFormat", f"PKCS#10 request: {error}") from error
     if not genuine:
         raise CmpRefusalError("badPOP", "the signature of the PKCS#10 request does not verify")
@@ -172,13 +180,9 @@ def _public_key(der: bytes) -> PublicKeyTypes:
 
 def _certificate(der: bytes) -> x509.Certificate:
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        # cryptography decodes late: what is broken in it is to be found here.
-        _ = certificate.extensions, certificate.subject, certificate.issuer
-        _ = certificate.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise CmpRefusalError("badDataFormat", f"the certificate of the sender: {error}") from error
-    return certificate
+        return parse_certificate(der)
+    except MalformedMessage as error:
+        raise CmpRefusalError("badDataFormat", f"the sender: {error}") from error
 
 
 def _key_identifier(certificate: x509.Certificate) -> bytes | None:
