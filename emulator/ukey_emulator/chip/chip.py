@@ -3,7 +3,7 @@
 import secrets
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ukey_emulator.terms import CKA, CKO, CKR
 
 from .identity import Identity
-from .objects import Object, Template, amended
+from .objects import Object, Shelf, Template, amended
 from .objects.kinds import number, pack_template, unpack_template
 from .objects.object import table_of
 from .objects.rules import HW_FEATURE
@@ -58,8 +58,9 @@ class Chip:
         self._pins = self._store.pins()
         self._master: bytes | None = None
         self._users: dict[Role, int] = {Role.SO: 0, Role.USER: 0}
-        self._public = {row: _revive(row, blob) for row, blob in self._store.objects(private=False)}
-        self._private: dict[int, Object] = {}
+        self._public, self._private = Shelf(), Shelf()
+        for row, blob in self._store.objects(private=False):
+            self._public.put(row, _revive(blob))
 
     @classmethod
     def open(cls, path: Path, *, lasting: bool = True) -> "Chip":
@@ -117,16 +118,16 @@ class Chip:
             master = self._check(role, pin)
             self._master = master
             self._users[role] += 1
-            if role is Role.USER and not self._private:
-                rows = self._store.objects(private=True)
-                self._private = {row: _revive(row, self._unseal(row, blob)) for row, blob in rows}
+            if role is Role.USER and self._users[role] == 1:
+                for row, blob in self._store.objects(private=True):
+                    self._private.put(row, _revive(self._unseal(row, blob)))
 
     def log_out(self, role: Role) -> None:
         """Close what a `log_in` opened; with the last one the secrets leave the memory."""
         with self._lock:
             self._users[role] -= 1
             if not self._users[Role.USER]:
-                self._private = {}
+                self._private = Shelf()
             if not any(self._users.values()):
                 self._master = None
 
@@ -168,7 +169,7 @@ class Chip:
                 self._store.put_pin(Role.SO, record)
                 self._store.put_fact("label", label.encode())
             self._pins = {Role.SO: record}
-            self._public = {}
+            self._public = Shelf()
             self._forget()
             self.label = label
 
@@ -201,11 +202,11 @@ class Chip:
 
     # Objects
 
-    def objects(self, *, private: bool) -> Iterator[Object]:
-        """Give the objects on the token: the public ones, and with `private` the others too."""
-        yield from list(self._public.values())
+    def find(self, wanted: dict[int, bytes], *, private: bool) -> Iterator[Object]:
+        """Give the objects on the token that match: public ones, with `private` the others too."""
+        yield from self._public.find(wanted)
         if private:
-            yield from list(self._private.values())
+            yield from self._private.find(wanted)
 
     def features(self) -> Iterator[Object]:
         """Give the hardware features, which only those see who ask for their class."""
@@ -231,8 +232,7 @@ class Chip:
                 for row, obj in enumerate(objects, first):
                     self._write(row, obj)
             for row, obj in enumerate(objects, first):
-                obj.row = row
-                (self._private if obj.private else self._public)[row] = obj
+                self._shelf(obj).put(row, obj)
 
     def change(self, obj: Object, template: Template, *, as_so: bool = False) -> None:
         """Change attributes of an object, all of them or none (PKCS#11 3.2 §5.7.6)."""
@@ -240,10 +240,12 @@ class Chip:
             raise Refusal(CKR.ACTION_PROHIBITED, "CKA_MODIFIABLE is false")
         with self._lock:
             attributes = amended(obj, template, as_so=as_so)
-            if obj.row is not None:
-                with self._store.change():
-                    self._write(obj.row, replace(obj, attributes=attributes))
-            obj.attributes = attributes
+            if obj.row is None:
+                obj.attributes = attributes
+                return
+            with self._store.change():
+                self._write(obj.row, Object(attributes, obj.table))
+            self._shelf(obj).change(obj, attributes)
 
     def destroy(self, obj: Object) -> None:
         """Take an object off the token (PKCS#11 3.2 §5.7.3)."""
@@ -252,12 +254,14 @@ class Chip:
         with self._lock:
             with self._store.change():
                 self._store.drop_object(obj.row)
-            self._public.pop(obj.row, None)
-            self._private.pop(obj.row, None)
+            self._shelf(obj).take(obj.row)
 
     def holds(self, obj: Object) -> bool:
         """Tell whether a token object is still on the token and open."""
         return obj.row in self._public or obj.row in self._private
+
+    def _shelf(self, obj: Object) -> Shelf:
+        return self._private if obj.private else self._public
 
     def _write(self, row: int, obj: Object) -> None:
         blob = pack_template(obj.attributes.items())
@@ -282,10 +286,10 @@ class Chip:
 
     def _forget(self) -> None:
         self._master = None
-        self._private = {}
+        self._private = Shelf()
         self._users = dict.fromkeys(self._users, 0)
 
 
-def _revive(row: int, blob: bytes) -> Object:
+def _revive(blob: bytes) -> Object:
     attributes = dict(unpack_template(blob))
-    return Object(attributes, table_of(attributes), row)
+    return Object(attributes, table_of(attributes))

@@ -196,12 +196,14 @@ class Application:
 
     # Objects
 
-    def objects(self, session: Session) -> Iterator[Object]:
-        """Give all objects that this session sees, on the token and of all sessions."""
+    def find(self, session: Session, wanted: dict[int, bytes]) -> Iterator[Object]:
+        """Give the objects that match and that this session sees, of the token and all sessions."""
         user = self._logins.get(session.chip) is Role.USER
-        yield from session.chip.objects(private=user)
+        yield from session.chip.find(wanted, private=user)
         for other in self.sessions(session.chip):
-            yield from (obj for obj in list(other.objects) if user or not obj.private)
+            for obj in list(other.objects):
+                if (user or not obj.private) and obj.matches(wanted):
+                    yield obj
 
     def handle(self, session: Session, obj: Object) -> int:
         """Give the handle of an object, the same for all sessions with the key."""

@@ -155,10 +155,11 @@ def C_FindObjectsInit(
     wanted = {attribute: value or b"" for attribute, value in template_of(attributes)}
     require_none(session, "search")
     if wanted.get(CKA.CLASS) == _HIDDEN:
-        candidates: Iterator[Object] = session.chip.features()
+        features = session.chip.features()
+        matching: Iterator[Object] = (obj for obj in features if obj.matches(wanted))
     else:
-        candidates = app.objects(session)
-    found = [app.handle(session, obj) for obj in candidates if obj.matches(wanted)]
+        matching = app.find(session, wanted)
+    found = [app.handle(session, obj) for obj in matching]
     session.operations["search"] = Operation(iter(found))
 
 

@@ -1,7 +1,7 @@
 """An object of a key: its attributes, and the key material that they amount to."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKA, CKO, CKR
@@ -16,7 +16,8 @@ _KEYS = (CKO.PUBLIC_KEY, CKO.PRIVATE_KEY, CKO.SECRET_KEY)
 class Object:
     """One object; `attributes` maps attribute types to the bytes of their values.
 
-    `table` holds the rules for the attributes of such an object.
+    `table` holds the rules for the attributes of such an object. `kind` is its class, `key_type`
+    its key type, None for an object that is no key; neither ever changes.
     `row` is its place in the store, None for a session object. `material` is the loaded key,
     kept so that a key is loaded once and not at each use.
     """
@@ -25,17 +26,13 @@ class Object:
     table: Table
     row: int | None = None
     material: object = None
+    kind: int = field(init=False)
+    key_type: int | None = field(init=False)
 
-    @property
-    def kind(self) -> int:
-        """The object class (CKA_CLASS)."""
-        return as_number(self.attributes[CKA.CLASS])
-
-    @property
-    def key_type(self) -> int | None:
-        """The key type, None for an object that is no key."""
-        value = self.attributes.get(CKA.KEY_TYPE)
-        return None if value is None else as_number(value)
+    def __post_init__(self) -> None:
+        key_type = self.attributes.get(CKA.KEY_TYPE)
+        self.kind = as_number(self.attributes[CKA.CLASS])
+        self.key_type = None if key_type is None else as_number(key_type)
 
     def flag(self, attribute: int) -> bool:
         """Tell whether a CK_BBOOL attribute is there and true."""
@@ -60,10 +57,10 @@ class Object:
 
     def matches(self, wanted: dict[int, bytes]) -> bool:
         """Tell whether each wanted attribute is there with exactly that value."""
-        return all(
-            self.attributes.get(attribute) == value and not self.withholds(attribute)
-            for attribute, value in wanted.items()
-        )
+        for attribute, value in wanted.items():
+            if self.attributes.get(attribute) != value or self.withholds(attribute):
+                return False
+        return True
 
     def twin(self) -> "Object":
         """Give a copy with the same attributes and a CKA_UNIQUE_ID of its own, not stored yet."""
