@@ -42,13 +42,11 @@ class ForeignDevice(Device):
         self.shortfalls = [self._recording.missing] if self._recording.missing else []
         if not Path(self.file.module).is_file():
             raise DeviceError(f"{self.file.module} is not there: check device.module")
-        label, self.label = self.label, ""
         if not self._present():
             raise DeviceError(
                 f"no key with serial number {self.serial} in {self.file.module}: "
                 "plug it in, or name another serial number in the device file"
             )
-        self.label = label
 
     def fresh(self) -> None:
         """Initialise the key anew, where its owner consents; leave it alone otherwise."""
@@ -81,7 +79,8 @@ class ForeignDevice(Device):
             self.release()
 
     def _present(self) -> bool:
-        return bool(self.ask("present")["present"])
+        # Its label is not asked for: initialising changes it.
+        return bool(self.ask("present", label="")["present"])
 
 
 def _secret(variable: str, meaning: str) -> str:
