@@ -9,7 +9,8 @@ PKCS11 = "pkcs11"
 
 _SECTIONS = {
     PKCS11: (
-        "general", "slots", "pins", "sessions", "objects", "attributes", "search",
+        "general", "slots", "pins", "sessions", "objects", "attributes", "search", "encrypt",
+        "decrypt", "digest", "sign", "verify", "dual", "random",
     )
 }  # fmt: skip
 
