@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ukey_emulator.chip.objects import Object, Shelf
 from ukey_emulator.chip.objects.kinds import number
 from ukey_emulator.terms import CKA, CKO
