@@ -8,9 +8,11 @@ from software_token import SEAL, SoftwareToken
 
 from ukey_client.errors import HolderError, TokenRemoved
 from ukey_client.renewal import Terms, renew
+from ukey_client.renewal.cmp.message import CertConf
 from ukey_client.token import HeldCertificate
+from ukey_harness.world.ca.cmp.responder import Responder
+from ukey_harness.world.ca.cmp.transactions import Transaction
 
-STEPS = 60  # more than a renewal has; asserted below
 EXCHANGES = {"explicit": 2, "implicit": 1}
 
 
@@ -75,6 +77,50 @@ def test_the_key_is_pulled_out_at_every_step(
             renewed(authority, token, old, implicit=implicit)
         token.mend()
         check_after_break(authority, token, old, choice=choice)
+
+
+@pytest.fixture
+def strict(authority: CmpAuthority, monkeypatch: pytest.MonkeyPatch) -> CmpAuthority:
+    """Let the authority revoke the old certificate as soon as the new one is confirmed."""
+    accepted = Responder._accepted
+
+    def accept_and_revoke(
+        self: Responder, confirmation: CertConf, transaction: Transaction
+    ) -> bool:
+        is_accepted = accepted(self, confirmation, transaction)
+        if is_accepted:
+            authority.ca.revoke(transaction.signer.serial_number, "superseded")
+        return is_accepted
+
+    monkeypatch.setattr(Responder, "_accepted", accept_and_revoke)
+    return authority
+
+
+@pytest.mark.parametrize("lose_answer", [False, True], ids=["undone", "done"])
+@pytest.mark.parametrize("choice", [0, -1], ids=["first", "last"])
+def test_the_key_is_pulled_out_while_the_old_certificate_is_revoked(
+    strict: CmpAuthority, lose_answer: bool, choice: int
+) -> None:
+    """The confirmation may not be sent before the new certificate is proven on the key."""
+    for number in range(1, count_steps(strict, implicit=False) + 1):
+        token, old = strict.new_holder()
+        token.break_at, token.lose_answer = number, lose_answer
+        with pytest.raises(TokenRemoved):
+            renewed(strict, token, old)
+        token.mend()
+        check_after_break(strict, token, old, choice=choice)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_server_breaks_while_the_old_certificate_is_revoked(
+    strict: CmpAuthority, way: str
+) -> None:
+    token, old = strict.new_holder()
+    strict.wire.spoil(2, way)
+    with pytest.raises(HolderError):
+        renewed(strict, token, old)
+    strict.wire.mend()
+    check_after_break(strict, token, old, choice=0)
 
 
 @pytest.mark.parametrize("lose_answer", [False, True], ids=["undone", "done"])

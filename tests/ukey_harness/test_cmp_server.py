@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cmp_party import CmpParty, Holder, new_key
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -155,6 +156,30 @@ def test_a_kur_must_bring_its_certificate(party: CmpParty) -> None:
     header = holder.header(party.clock)
     answer = decode(party.responder.answer(encode(header, holder.kur(), protector)))
     assert failure(answer) == "signerNotTrusted"
+
+
+def test_a_revoked_holder_is_not_heard(party: CmpParty) -> None:
+    holder = party.holder()
+    party.ca.revoke(holder.certificate.serial_number)
+    question = General("genm", (("ca_certs", None),))
+    assert failure(party.ask(holder, question)) == "certRevoked"
+    assert failure(party.ask(holder, holder.kur())) == "certRevoked"
+
+
+def test_a_forged_certificate_is_not_believed(party: CmpParty) -> None:
+    """It bears names and serial number of a good one, and is signed by another key."""
+    good = party.holder().certificate
+    key, forger = new_key(), new_key()
+    forged = (
+        x509.CertificateBuilder(good.issuer, good.subject, key.public_key(), good.serial_number)
+        .not_valid_before(good.not_valid_before_utc)
+        .not_valid_after(good.not_valid_after_utc)
+        .sign(forger, hashes.SHA256())
+    )
+    thief = Holder(key, forged)
+    question = General("genm", (("ca_certs", None),))
+    assert failure(party.ask(thief, question)) == "signerNotTrusted"
+    assert failure(party.ask(thief, thief.kur())) == "signerNotTrusted"
 
 
 # --- the request ----------------------------------------------------------------------------

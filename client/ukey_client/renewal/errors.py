@@ -1,4 +1,4 @@
-"""What can go wrong in a renewal; in each case the holder's key still works."""
+"""What can go wrong in a renewal; in each case the key is as good as before."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from ukey_client.errors import RenewalFailed
 from ukey_client.renewal.cmp.message import StatusInfo
 
-_KEPT: Final = "原证书没有改变，仍可使用。"
+_KEPT: Final = "介质中的原证书没有改变。"
 
 # What each bit of PKIFailureInfo (RFC 9810 §5.2.3) means to the holder.
 _REASONS: Final = {

@@ -106,7 +106,7 @@ def check_signer(signer: x509.Certificate, ca: CertificateAuthority) -> None:
     try:
         revoked = ca.is_revoked(signer.serial_number)
     except AuthorityError as error:
-        raise refusal_of(error) from error
+        raise refusal_of(error, signer) from error
     if revoked:
         raise CmpRefusalError(
             "certRevoked", "证书已被吊销，不能使用。", "the signer's certificate is revoked"

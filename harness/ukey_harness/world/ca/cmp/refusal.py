@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cryptography import x509
+
 from ukey_client.renewal.cmp.message import StatusInfo, rejected
 from ukey_harness.world.ca.errors import (
     AuthorityError,
@@ -16,8 +18,11 @@ from ukey_harness.world.ca.errors import (
 _FAILURES: dict[type[AuthorityError], tuple[str, str]] = {
     CertificateRevokedError: ("certRevoked", "证书已被吊销，不能延期，请到柜台重新办理。"),
     PublicKeyError: ("badCertTemplate", "不支持这种密钥。"),
-    RenewalTooEarlyError: ("badRequest", "证书离到期还早，尚未到可以办理延期的时间。"),
-    RenewalTooLateError: ("badRequest", "证书过期太久，不能在线延期，请到柜台重新办理。"),
+    RenewalTooEarlyError: ("badRequest", "证书离到期（{expiry}）还早，尚未到可以办理延期的时间。"),
+    RenewalTooLateError: (
+        "badRequest",
+        "证书已于 {expiry} 过期，不能再在线延期，请到柜台重新办理。",
+    ),
     RequestError: ("badPOP", "申请的签名无效。"),
     UnknownCertificateError: ("signerNotTrusted", "这张证书不是本机构签发的。"),
 }
@@ -37,7 +42,11 @@ class CmpRefusalError(Exception):
         return rejected(self.failure, *self.text)
 
 
-def refusal_of(error: AuthorityError) -> CmpRefusalError:
-    """Say in CMP what the authority has refused: to the holder in Chinese, then in English."""
+def refusal_of(error: AuthorityError, certificate: x509.Certificate) -> CmpRefusalError:
+    """Say in CMP what the authority has refused to do with a holder's certificate.
+
+    First in Chinese, to the holder, then in English.
+    """
     failure, sentence = _FAILURES.get(type(error), ("badRequest", "本机构不能办理这个请求。"))
-    return CmpRefusalError(failure, sentence, str(error))
+    expiry = f"{certificate.not_valid_after_utc.astimezone():%Y-%m-%d}"
+    return CmpRefusalError(failure, sentence.format(expiry=expiry), str(error))

@@ -161,7 +161,7 @@ class Responder:
         try:
             return self._ca.renew(signer, public_key)
         except AuthorityError as error:
-            raise refusal_of(error) from error
+            raise refusal_of(error, signer) from error
 
     def _confirm(
         self,
