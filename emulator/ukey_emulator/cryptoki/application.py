@@ -4,31 +4,17 @@ import itertools
 import secrets
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from ukey_emulator.chip import Chip, Refusal, Role
 from ukey_emulator.chip.mechanisms import Digester
 from ukey_emulator.chip.objects import Object
 from ukey_emulator.slots import Slot, Slots
-from ukey_emulator.terms import CKF, CKR, CKS
+from ukey_emulator.terms import CKR, CKS
 
-from .operations import Operation
+from .session import Session
 
 STATE_LENGTH = 32
 _MOST_STATES = 256
-
-
-@dataclass(slots=True, eq=False)
-class Session:
-    """One session; `objects` are the session objects that end with it."""
-
-    handle: int
-    slot: Slot
-    chip: Chip
-    writable: bool
-    operations: dict[str, Operation] = field(default_factory=dict)
-    objects: list[Object] = field(default_factory=list)
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
 
 class Application:
@@ -259,8 +245,3 @@ class Application:
             handle = self._handles.pop(obj, None)
             if handle is not None:
                 del self._by_handle[handle]
-
-
-def session_flags(session: Session) -> int:
-    """Give the flags of CK_SESSION_INFO."""
-    return CKF.SERIAL_SESSION | (CKF.RW_SESSION if session.writable else 0)

@@ -7,8 +7,9 @@ from ukey_emulator.chip.mechanisms import Digester
 from ukey_emulator.terms import CKA, CKF, CKO, CKR
 
 from . import wire
-from .application import Application, Session
-from .operations import Operation, deliver, require_data, require_none, step
+from .application import Application
+from .operations import Operation, deliver, require_data
+from .session import Session
 from .use import find, parameter_of
 from .wire import Out
 
@@ -20,7 +21,7 @@ def C_DigestInit(app: Application, session: Session, mechanism: wire.Mechanism |
     if mechanism is None:
         session.operations.pop("digest", None)
         return
-    require_none(session, "digest")
+    session.require_free("digest")
     context = find(mechanism, CKF.DIGEST).digest(parameter_of(mechanism))
     session.operations["digest"] = Operation(context)
 
@@ -38,7 +39,7 @@ def C_Digest(app: Application, session: Session, data: bytes | None, out: Out) -
 
         return deliver(out, context.length, operation, produce)
 
-    return step(session, "digest", work, part=False, ends=True)
+    return session.step("digest", work, part=False, ends=True)
 
 
 def C_DigestUpdate(app: Application, session: Session, data: bytes | None) -> None:
@@ -47,7 +48,7 @@ def C_DigestUpdate(app: Application, session: Session, data: bytes | None) -> No
     def work(operation: Operation) -> None:
         cast("Digester", operation.context).update(require_data(data))
 
-    step(session, "digest", work, part=True, ends=False)
+    session.step("digest", work, part=True, ends=False)
 
 
 def C_DigestFinal(app: Application, session: Session, out: Out) -> Output:
@@ -57,7 +58,7 @@ def C_DigestFinal(app: Application, session: Session, out: Out) -> Output:
         context = cast("Digester", operation.context)
         return deliver(out, context.length, operation, context.finish)
 
-    return step(session, "digest", work, part=True, ends=True)
+    return session.step("digest", work, part=True, ends=True)
 
 
 def C_DigestKey(app: Application, session: Session, key: int) -> None:
@@ -72,4 +73,4 @@ def C_DigestKey(app: Application, session: Session, key: int) -> None:
             raise Refusal(CKR.KEY_INDIGESTIBLE)
         cast("Digester", operation.context).update(obj.attributes[CKA.VALUE])
 
-    step(session, "digest", work, part=True, ends=False)
+    session.step("digest", work, part=True, ends=False)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from ukey_emulator.chip import Refusal
 from ukey_emulator.terms import CKR
 
-from .application import Application, Session
+from .application import Application
 from .digest import C_DigestUpdate
 from .encrypt import C_DecryptUpdate, C_EncryptUpdate
+from .session import Session
 from .sign import C_SignUpdate
 from .verify import C_VerifyUpdate
 from .wire import Out

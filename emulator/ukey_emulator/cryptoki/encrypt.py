@@ -5,8 +5,9 @@ from typing import cast
 from ukey_emulator.chip.mechanisms import Ciphering
 
 from . import wire
-from .application import Application, Session
-from .operations import Operation, deliver, require_data, step
+from .application import Application
+from .operations import Operation, deliver, require_data
+from .session import Session
 from .use import DECRYPT, ENCRYPT, begin_use
 from .wire import Out
 
@@ -72,7 +73,7 @@ def _whole(session: Session, name: str, data: bytes | None, out: Out) -> Output:
             lambda: context.update(given) + context.finish(),
         )
 
-    return step(session, name, work, part=False, ends=True)
+    return session.step(name, work, part=False, ends=True)
 
 
 def _part(session: Session, name: str, data: bytes | None, out: Out) -> Output:
@@ -81,7 +82,7 @@ def _part(session: Session, name: str, data: bytes | None, out: Out) -> Output:
         given = require_data(data)
         return deliver(out, context.room(len(given)), operation, lambda: context.update(given))
 
-    return step(session, name, work, part=True, ends=False)
+    return session.step(name, work, part=True, ends=False)
 
 
 def _final(session: Session, name: str, out: Out) -> Output:
@@ -89,4 +90,4 @@ def _final(session: Session, name: str, out: Out) -> Output:
         context = _context(operation)
         return deliver(out, context.last(), operation, context.finish)
 
-    return step(session, name, work, part=True, ends=True)
+    return session.step(name, work, part=True, ends=True)

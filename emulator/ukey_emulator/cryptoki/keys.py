@@ -4,9 +4,10 @@ from ukey_emulator.chip import Refusal, making
 from ukey_emulator.terms import CKA, CKF, CKR
 
 from . import wire
-from .application import Application, Session
+from .application import Application
 from .objects import as_so, template_of
 from .operations import Operation, deliver, require_data, require_pointer
+from .session import Session
 from .use import KeyFaults, find, key_for, parameter_of
 from .wire import Attribute, Out
 

@@ -9,8 +9,9 @@ from ukey_emulator.chip.objects import Object
 from ukey_emulator.chip.objects.kinds import Kind, number, pack_template, unpack_template
 from ukey_emulator.terms import CKA, CKO, CKR
 
-from .application import Application, Session
-from .operations import Operation, require_none, require_pointer
+from .application import Application
+from .operations import Operation, require_pointer
+from .session import Session
 from .wire import Attribute, Out, Query
 
 _UNAVAILABLE = 0xFFFFFFFFFFFFFFFF
@@ -153,7 +154,7 @@ def C_FindObjectsInit(
 ) -> None:
     """Begin a search (PKCS#11 3.2 §5.7.7); it finds what there is at this moment."""
     wanted = {attribute: value or b"" for attribute, value in template_of(attributes)}
-    require_none(session, "search")
+    session.require_free("search")
     if wanted.get(CKA.CLASS) == _HIDDEN:
         features = session.chip.features()
         matching: Iterator[Object] = (obj for obj in features if obj.matches(wanted))

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ukey_emulator.chip import Refusal
 from ukey_emulator.chip.objects import Object
 from ukey_emulator.terms import CKR
 
-if TYPE_CHECKING:
-    from .application import Session
-    from .wire import Out
+from .wire import Out
 
 
 @dataclass(slots=True)
@@ -42,9 +39,7 @@ def require_data(data: bytes | None) -> bytes:
     return data
 
 
-def deliver(
-    out: "Out", most: int, operation: Operation, produce: Callable[[], bytes]
-) -> bytes | int:
+def deliver(out: Out, most: int, operation: Operation, produce: Callable[[], bytes]) -> bytes | int:
     """Give output as the standard's convention wants it (PKCS#11 3.2 §5.2).
 
     For a NULL buffer only the length; CKR_BUFFER_TOO_SMALL, with the length that is enough, when
@@ -63,45 +58,3 @@ def deliver(
         raise Refusal(CKR.BUFFER_TOO_SMALL, results=(len(operation.held),))
     data, operation.held = operation.held, None
     return data
-
-
-def require_none(session: "Session", name: str) -> None:
-    """Refuse with CKR_OPERATION_ACTIVE while an operation of that kind is under way."""
-    if name in session.operations:
-        raise Refusal(CKR.OPERATION_ACTIVE, f"a {name} operation is active")
-
-
-def step(
-    session: "Session",
-    name: str,
-    work: Callable[[Operation], bytes | int | None],
-    *,
-    part: bool,
-    ends: bool,
-) -> bytes | int | None:
-    """Do one call of an active operation.
-
-    `part` says that the call belongs to a multi-part operation, `ends` that its success ends the
-    operation. An error ends it too, but for CKR_BUFFER_TOO_SMALL (PKCS#11 3.2 §5.2).
-    CKR_OPERATION_NOT_INITIALIZED if none is active, CKR_OPERATION_ACTIVE for a single-part call
-    in the middle of a multi-part one, CKR_USER_NOT_LOGGED_IN if its key waits for a PIN.
-    """
-    operation = session.operations.get(name)
-    if operation is None:
-        raise Refusal(CKR.OPERATION_NOT_INITIALIZED, f"no {name} operation")
-    if not part and operation.parts:
-        raise Refusal(CKR.OPERATION_ACTIVE, "parts have come already")
-    if not operation.authorised:
-        session.operations.pop(name)
-        raise Refusal(CKR.USER_NOT_LOGGED_IN, "the key asks for its PIN at each use")
-    try:
-        result = work(operation)
-    except Refusal as refusal:
-        if refusal.code is not CKR.BUFFER_TOO_SMALL:
-            session.operations.pop(name, None)
-        raise
-    if part:
-        operation.parts = True
-    if ends and not isinstance(result, int):
-        session.operations.pop(name, None)
-    return result

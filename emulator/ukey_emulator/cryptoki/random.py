@@ -5,7 +5,8 @@ import secrets
 from ukey_emulator.chip import Refusal
 from ukey_emulator.terms import CKR
 
-from .application import Application, Session
+from .application import Application
+from .session import Session
 
 _MOST = 1 << 20
 

@@ -7,8 +7,9 @@ from ukey_emulator.chip import PinRefusal, Refusal, Role
 from ukey_emulator.chip.mechanisms import Digester
 from ukey_emulator.terms import CKF, CKR, CKU
 
-from .application import STATE_LENGTH, Application, Session, session_flags
+from .application import STATE_LENGTH, Application
 from .operations import Operation, deliver, require_data, require_pointer
+from .session import Session
 from .wire import Out
 
 CKS_LAST_VALIDATION_OK = 1
@@ -55,7 +56,7 @@ def C_CloseAllSessions(app: Application, number: int) -> None:
 def C_GetSessionInfo(app: Application, session: Session, wanted: bool) -> bytes:
     """Tell of a session (PKCS#11 3.2 §5.6.4)."""
     require_pointer(wanted)
-    return _SESSION_INFO.pack(session.slot.number, app.state(session), session_flags(session), 0)
+    return _SESSION_INFO.pack(session.slot.number, app.state(session), session.flags, 0)
 
 
 def C_Login(app: Application, session: Session, user_type: int, pin: bytes | None) -> None:

@@ -5,8 +5,9 @@ from typing import cast
 from ukey_emulator.chip.mechanisms import Signer
 
 from . import wire
-from .application import Application, Session
-from .operations import Operation, deliver, require_data, step
+from .application import Application
+from .operations import Operation, deliver, require_data
+from .session import Session
 from .use import SIGN, SIGN_RECOVER, begin_use
 from .wire import Out
 
@@ -31,7 +32,7 @@ def C_SignUpdate(app: Application, session: Session, data: bytes | None) -> None
     def work(operation: Operation) -> None:
         cast("Signer", operation.context).update(require_data(data))
 
-    step(session, "sign", work, part=True, ends=False)
+    session.step("sign", work, part=True, ends=False)
 
 
 def C_SignFinal(app: Application, session: Session, out: Out) -> Output:
@@ -41,7 +42,7 @@ def C_SignFinal(app: Application, session: Session, out: Out) -> Output:
         context = cast("Signer", operation.context)
         return deliver(out, context.length, operation, context.finish)
 
-    return step(session, "sign", work, part=True, ends=True)
+    return session.step("sign", work, part=True, ends=True)
 
 
 def C_SignRecoverInit(
@@ -67,4 +68,4 @@ def _whole(session: Session, name: str, data: bytes | None, out: Out) -> Output:
 
         return deliver(out, context.length, operation, produce)
 
-    return step(session, name, work, part=False, ends=True)
+    return session.step(name, work, part=False, ends=True)

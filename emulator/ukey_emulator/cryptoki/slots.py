@@ -6,8 +6,9 @@ from ukey_emulator.chip import Chip, Refusal, Role, mechanisms
 from ukey_emulator.chip.pins import PinRecord
 from ukey_emulator.terms import CKF, CKR
 
-from .application import Application, Session
+from .application import Application
 from .operations import require_pointer
+from .session import Session
 from .wire import Out
 
 _SLOT_INFO = struct.Struct("<64s32sQ4B4x")

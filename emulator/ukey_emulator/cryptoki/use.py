@@ -11,8 +11,9 @@ from ukey_emulator.chip.objects.kinds import ULONG
 from ukey_emulator.terms import CKA, CKF, CKR
 
 from . import wire
-from .application import Application, Session
-from .operations import Operation, require_none
+from .application import Application
+from .operations import Operation
+from .session import Session
 
 
 def parameter_of(mechanism: wire.Mechanism) -> Parameter:
@@ -116,7 +117,7 @@ def begin_use(
     if mechanism is None:
         session.operations.pop(use.name, None)
         return
-    require_none(session, use.name)
+    session.require_free(use.name)
     found = find(mechanism, use.flag)
     obj, material = key_for(app, session, found, key, use.permission)
     context = use.begin(found, material, parameter_of(mechanism))

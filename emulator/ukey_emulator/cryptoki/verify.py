@@ -6,8 +6,9 @@ from ukey_emulator.chip import Refusal
 from ukey_emulator.chip.mechanisms import Recovery, Verifier
 
 from . import wire
-from .application import Application, Session
-from .operations import Operation, deliver, require_data, step
+from .application import Application
+from .operations import Operation, deliver, require_data
+from .session import Session
 from .use import VERIFY, VERIFY_RECOVER, VERIFY_SIGNATURE, begin_use
 from .wire import Out
 
@@ -31,7 +32,7 @@ def C_Verify(
         context.update(require_data(data))
         context.finish(require_data(signature))
 
-    step(session, "verify", work, part=False, ends=True)
+    session.step("verify", work, part=False, ends=True)
 
 
 def C_VerifyUpdate(app: Application, session: Session, data: bytes | None) -> None:
@@ -40,7 +41,7 @@ def C_VerifyUpdate(app: Application, session: Session, data: bytes | None) -> No
     def work(operation: Operation) -> None:
         cast("Verifier", operation.context).update(require_data(data))
 
-    step(session, "verify", work, part=True, ends=False)
+    session.step("verify", work, part=True, ends=False)
 
 
 def C_VerifyFinal(app: Application, session: Session, signature: bytes | None) -> None:
@@ -49,7 +50,7 @@ def C_VerifyFinal(app: Application, session: Session, signature: bytes | None) -
     def work(operation: Operation) -> None:
         cast("Verifier", operation.context).finish(require_data(signature))
 
-    step(session, "verify", work, part=True, ends=True)
+    session.step("verify", work, part=True, ends=True)
 
 
 def C_VerifyRecoverInit(
@@ -69,7 +70,7 @@ def C_VerifyRecover(
         given = require_data(signature)
         return deliver(out, context.length, operation, lambda: context.recover(given))
 
-    return step(session, VERIFY_RECOVER.name, work, part=False, ends=True)
+    return session.step(VERIFY_RECOVER.name, work, part=False, ends=True)
 
 
 def C_VerifySignatureInit(
@@ -97,7 +98,7 @@ def C_VerifySignature(app: Application, session: Session, data: bytes | None) ->
         cast("Verifier", operation.context).update(require_data(data))
         _judge(operation)
 
-    step(session, VERIFY_SIGNATURE.name, work, part=False, ends=True)
+    session.step(VERIFY_SIGNATURE.name, work, part=False, ends=True)
 
 
 def C_VerifySignatureUpdate(app: Application, session: Session, data: bytes | None) -> None:
@@ -106,12 +107,12 @@ def C_VerifySignatureUpdate(app: Application, session: Session, data: bytes | No
     def work(operation: Operation) -> None:
         cast("Verifier", operation.context).update(require_data(data))
 
-    step(session, VERIFY_SIGNATURE.name, work, part=True, ends=False)
+    session.step(VERIFY_SIGNATURE.name, work, part=True, ends=False)
 
 
 def C_VerifySignatureFinal(app: Application, session: Session) -> None:
     """Judge it over the parts that came (PKCS#11 3.2 §5.14.4)."""
-    step(session, VERIFY_SIGNATURE.name, _judge, part=True, ends=True)
+    session.step(VERIFY_SIGNATURE.name, _judge, part=True, ends=True)
 
 
 def _judge(operation: Operation) -> None:
