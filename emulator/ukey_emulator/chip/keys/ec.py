@@ -7,33 +7,48 @@ from ukey_emulator.chip.objects.kinds import as_integer
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKA, CKR
 
-_OCTET_STRING = 0x04
-_LONG_LENGTH = 0x80
+from .curves import bare, identified, named, octet_string, unknown
 
-# CKA_EC_PARAMS as the DER of an object identifier → the curve.
+_NAMES: tuple[tuple[ec.EllipticCurve, str, tuple[str, ...]], ...] = (
+    (ec.SECP192R1(), "1.2.840.10045.3.1.1", ("secp192r1", "prime192v1", "P-192")),
+    (ec.SECP224R1(), "1.3.132.0.33", ("secp224r1", "P-224")),
+    (ec.SECP256R1(), "1.2.840.10045.3.1.7", ("secp256r1", "prime256v1", "P-256")),
+    (ec.SECP384R1(), "1.3.132.0.34", ("secp384r1", "P-384")),
+    (ec.SECP521R1(), "1.3.132.0.35", ("secp521r1", "P-521")),
+    (ec.SECP256K1(), "1.3.132.0.10", ("secp256k1",)),
+    (ec.BrainpoolP256R1(), "1.3.36.3.3.2.8.1.1.7", ("brainpoolP256r1",)),
+    (ec.BrainpoolP384R1(), "1.3.36.3.3.2.8.1.1.11", ("brainpoolP384r1",)),
+    (ec.BrainpoolP512R1(), "1.3.36.3.3.2.8.1.1.13", ("brainpoolP512r1",)),
+)
+_IDENTIFIED = {curve.name: identified(dotted) for curve, dotted, _ in _NAMES}
+
+# CKA_EC_PARAMS, by object identifier or by name → the curve.
 CURVES: dict[bytes, ec.EllipticCurve] = {
-    bytes.fromhex("06082a8648ce3d030107"): ec.SECP256R1(),
-    bytes.fromhex("06052b81040022"): ec.SECP384R1(),
-    bytes.fromhex("06052b81040023"): ec.SECP521R1(),
+    parameters: curve
+    for curve, dotted, names in _NAMES
+    for parameters in (identified(dotted), *map(named, names))
 }
-MIN_BITS = 256
-MAX_BITS = 521
+MIN_BITS = min(curve.key_size for curve in CURVES.values())
+MAX_BITS = max(curve.key_size for curve in CURVES.values())
 
 
 def curve_of(parameters: bytes) -> ec.EllipticCurve:
-    """Find the curve that CKA_EC_PARAMS names; CKR_CURVE_NOT_SUPPORTED for another."""
+    """Find the curve that CKA_EC_PARAMS names.
+
+    CKR_CURVE_NOT_SUPPORTED for another, CKR_DOMAIN_PARAMS_INVALID for what names none.
+    """
     try:
         return CURVES[parameters]
     except KeyError:
-        raise Refusal(CKR.CURVE_NOT_SUPPORTED, f"curve {parameters.hex()}") from None
+        raise unknown(parameters) from None
 
 
 def parameters_of(curve: ec.EllipticCurve) -> bytes:
     """Give CKA_EC_PARAMS of a curve; CKR_CURVE_NOT_SUPPORTED for one that the key has not."""
-    for parameters, known in CURVES.items():
-        if known.name == curve.name:
-            return parameters
-    raise Refusal(CKR.CURVE_NOT_SUPPORTED, f"curve {curve.name}")
+    try:
+        return _IDENTIFIED[curve.name]
+    except KeyError:
+        raise Refusal(CKR.CURVE_NOT_SUPPORTED, f"curve {curve.name}") from None
 
 
 def generate(parameters: bytes) -> ec.EllipticCurvePrivateKey:
@@ -45,9 +60,7 @@ def load_public(attributes: dict[int, bytes]) -> ec.EllipticCurvePublicKey:
     """Load the public key; CKR_ATTRIBUTE_VALUE_INVALID if the point is not on the curve."""
     curve = curve_of(attributes[CKA.EC_PARAMS])
     try:
-        return ec.EllipticCurvePublicKey.from_encoded_point(
-            curve, bare_point(attributes[CKA.EC_POINT])
-        )
+        return ec.EllipticCurvePublicKey.from_encoded_point(curve, bare(attributes[CKA.EC_POINT]))
     except ValueError as error:
         raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, str(error)) from None
 
@@ -64,7 +77,7 @@ def load_private(attributes: dict[int, bytes]) -> ec.EllipticCurvePrivateKey:
 def public_attributes(key: ec.EllipticCurvePublicKey) -> dict[int, bytes]:
     """Give the attributes of a public key's material."""
     point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    return {CKA.EC_POINT: _octet_string(point)}
+    return {CKA.EC_POINT: octet_string(point)}
 
 
 def private_attributes(key: ec.EllipticCurvePrivateKey) -> dict[int, bytes]:
@@ -88,17 +101,3 @@ def complete_private(attributes: dict[int, bytes]) -> None:
     attributes[CKA.PUBLIC_KEY_INFO] = key.public_key().public_bytes(
         Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     )
-
-
-def _octet_string(value: bytes) -> bytes:
-    length = len(value)
-    head = bytes([length]) if length < _LONG_LENGTH else bytes([_LONG_LENGTH | 1, length])
-    return bytes([_OCTET_STRING]) + head + value
-
-
-def bare_point(value: bytes) -> bytes:
-    """Take the point out of its OCTET STRING, or as it is, which old programs send."""
-    for head in (2, 3):
-        if _octet_string(value[head:]) == value:
-            return value[head:]
-    return value

@@ -7,15 +7,19 @@ from cryptography.hazmat.primitives.asymmetric import rsa as factoring
 
 from ukey_emulator.chip.objects.object import Object
 from ukey_emulator.chip.refusal import Refusal
-from ukey_emulator.terms import CKA, CKK, CKO, CKR
+from ukey_emulator.terms import CKK, CKO, CKR
 
-from . import certificate, ec, rsa, secret
+from . import certificate, ec, edwards, montgomery, rsa, secret
 
 Material = (
     factoring.RSAPrivateKey
     | factoring.RSAPublicKey
     | curve.EllipticCurvePrivateKey
     | curve.EllipticCurvePublicKey
+    | edwards.EdwardsPrivate
+    | edwards.EdwardsPublic
+    | montgomery.PrivateKey
+    | montgomery.PublicKey
     | bytes
 )
 
@@ -24,9 +28,12 @@ _COMPLETE: dict[tuple[int, int | None], Callable[[dict[int, bytes]], None]] = {
     (CKO.PRIVATE_KEY, CKK.RSA): rsa.complete_private,
     (CKO.PUBLIC_KEY, CKK.EC): ec.complete_public,
     (CKO.PRIVATE_KEY, CKK.EC): ec.complete_private,
-    (CKO.SECRET_KEY, CKK.AES): secret.complete,
-    (CKO.SECRET_KEY, CKK.GENERIC_SECRET): secret.complete,
+    (CKO.PUBLIC_KEY, CKK.EC_EDWARDS): edwards.complete_public,
+    (CKO.PRIVATE_KEY, CKK.EC_EDWARDS): edwards.complete_private,
+    (CKO.PUBLIC_KEY, CKK.EC_MONTGOMERY): montgomery.complete_public,
+    (CKO.PRIVATE_KEY, CKK.EC_MONTGOMERY): montgomery.complete_private,
     (CKO.CERTIFICATE, None): certificate.complete,
+    **{(CKO.SECRET_KEY, key_type): secret.complete for key_type in secret.TYPES},
 }
 
 _LOAD: dict[tuple[int, int | None], Callable[[dict[int, bytes]], Material]] = {
@@ -34,11 +41,12 @@ _LOAD: dict[tuple[int, int | None], Callable[[dict[int, bytes]], Material]] = {
     (CKO.PRIVATE_KEY, CKK.RSA): rsa.load_private,
     (CKO.PUBLIC_KEY, CKK.EC): ec.load_public,
     (CKO.PRIVATE_KEY, CKK.EC): ec.load_private,
-    (CKO.SECRET_KEY, CKK.AES): lambda attributes: attributes[CKA.VALUE],
-    (CKO.SECRET_KEY, CKK.GENERIC_SECRET): lambda attributes: attributes[CKA.VALUE],
+    (CKO.PUBLIC_KEY, CKK.EC_EDWARDS): edwards.load_public,
+    (CKO.PRIVATE_KEY, CKK.EC_EDWARDS): edwards.load_private,
+    (CKO.PUBLIC_KEY, CKK.EC_MONTGOMERY): montgomery.load_public,
+    (CKO.PRIVATE_KEY, CKK.EC_MONTGOMERY): montgomery.load_private,
+    **{(CKO.SECRET_KEY, key_type): secret.load for key_type in secret.TYPES},
 }
-
-_FIXED_LENGTHS: dict[int | None, int] = {}
 
 
 def complete(obj: Object) -> None:
@@ -62,5 +70,5 @@ def load(obj: Object) -> Material:
 
 
 def fixed_length(obj: Object) -> int | None:
-    """Give the bytes that a secret key of this type has, None if it may have any number."""
-    return _FIXED_LENGTHS.get(obj.key_type)
+    """Give the bytes that a secret key of this type has, None if it may have several numbers."""
+    return None if obj.key_type is None else secret.fixed_length(obj.key_type)

@@ -13,12 +13,15 @@ from cryptography.hazmat.primitives.serialization import (
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKA, CKK, CKR
 
-from . import ec, rsa
+from . import ec, edwards, montgomery, rsa
 
 
 def encode(material: object) -> bytes:
     """Give a private key as PKCS#8; CKR_KEY_NOT_WRAPPABLE for what is none."""
-    if not isinstance(material, factoring.RSAPrivateKey | curve.EllipticCurvePrivateKey):
+    if isinstance(material, edwards.EdwardsPrivate):
+        material = material.key
+    kinds = factoring.RSAPrivateKey | curve.EllipticCurvePrivateKey
+    if not isinstance(material, kinds | edwards.PrivateKey | montgomery.PrivateKey):
         raise Refusal(CKR.KEY_NOT_WRAPPABLE, "only secret and private keys are wrapped")
     return material.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
@@ -34,4 +37,10 @@ def decode(data: bytes) -> tuple[int, dict[int, bytes]]:
     if isinstance(key, curve.EllipticCurvePrivateKey):
         parameters = ec.parameters_of(key.curve)
         return CKK.EC, {CKA.EC_PARAMS: parameters, **ec.private_attributes(key)}
+    if isinstance(key, edwards.PrivateKey):
+        parameters = edwards.parameters_of(key)
+        return CKK.EC_EDWARDS, {CKA.EC_PARAMS: parameters, **edwards.private_attributes(key)}
+    if isinstance(key, montgomery.PrivateKey):
+        parameters = montgomery.parameters_of(key)
+        return CKK.EC_MONTGOMERY, {CKA.EC_PARAMS: parameters, **montgomery.private_attributes(key)}
     raise Refusal(CKR.WRAPPED_KEY_INVALID, "the key is of a type that is not kept")

@@ -1,7 +1,9 @@
-"""Secret keys as attributes (PKCS#11 3.2 §4.10, §6.11)."""
+"""Secret keys as attributes (PKCS#11 3.2 §4.10, §6.9, §6.10, §6.18)."""
 
 import secrets
+from collections.abc import Collection
 
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -12,20 +14,68 @@ from ukey_emulator.terms import CKA, CKK, CKR
 AES_SIZES = (16, 24, 32)
 MAX_GENERIC = 512
 _CHECK_LENGTH = 3
+_ANY = range(1, MAX_GENERIC + 1)
+DES_TYPES = (CKK.DES2, CKK.DES3)
+HMAC_TYPES = (
+    CKK.SHA_1_HMAC,
+    CKK.SHA224_HMAC,
+    CKK.SHA256_HMAC,
+    CKK.SHA384_HMAC,
+    CKK.SHA512_HMAC,
+    CKK.SHA512_224_HMAC,
+    CKK.SHA512_256_HMAC,
+    CKK.SHA3_224_HMAC,
+    CKK.SHA3_256_HMAC,
+    CKK.SHA3_384_HMAC,
+    CKK.SHA3_512_HMAC,
+)
+
+# The lengths that a key of each type can have, in bytes.
+_LENGTHS: dict[int, Collection[int]] = {
+    CKK.AES: AES_SIZES,
+    CKK.AES_XTS: (32, 64),
+    CKK.DES2: (16,),
+    CKK.DES3: (24,),
+    CKK.CHACHA20: (32,),
+    CKK.POLY1305: (32,),
+    CKK.GENERIC_SECRET: _ANY,
+    CKK.HKDF: _ANY,
+    **dict.fromkeys(HMAC_TYPES, _ANY),
+}
+TYPES = tuple(_LENGTHS)
+
+
+def fixed_length(key_type: int) -> int | None:
+    """Give the bytes that every key of this type has, None if they may be several numbers."""
+    lengths = _LENGTHS.get(key_type, ())
+    return next(iter(lengths)) if len(lengths) == 1 else None
 
 
 def generate(key_type: int, length: int) -> bytes:
     """Draw a key of `length` bytes; CKR_ATTRIBUTE_VALUE_INVALID for an impossible length."""
     _refuse_length(key_type, length)
-    return secrets.token_bytes(length)
+    value = secrets.token_bytes(length)
+    return with_parity(value) if key_type in DES_TYPES else value
+
+
+def with_parity(value: bytes) -> bytes:
+    """Set the lowest bit of each byte so that it has an odd number of ones (FIPS 46-3)."""
+    return bytes(byte & 0xFE | (byte >> 1).bit_count() % 2 ^ 1 for byte in value)
 
 
 def complete(attributes: dict[int, bytes]) -> None:
-    """Check a key's value and add its length and check value."""
+    """Check a key's value and add its length and check value.
+
+    CKR_ATTRIBUTE_VALUE_INVALID for an impossible length, a DES key with wrong parity (§6.18.3),
+    or another key's check value.
+    """
     key_type = as_number(attributes[CKA.KEY_TYPE])
     value = attributes[CKA.VALUE]
     _refuse_length(key_type, len(value))
-    attributes[CKA.VALUE_LEN] = number(len(value))
+    if key_type not in DES_TYPES:
+        attributes[CKA.VALUE_LEN] = number(len(value))
+    elif value != with_parity(value):
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, "a DES key has bytes of odd parity")
     claimed = attributes.get(CKA.CHECK_VALUE)
     if claimed == b"":  # An empty check value says that none is wanted.
         return
@@ -35,18 +85,30 @@ def complete(attributes: dict[int, bytes]) -> None:
     attributes[CKA.CHECK_VALUE] = computed
 
 
+def load(attributes: dict[int, bytes]) -> bytes:
+    """Give the value, which is all that a secret key is."""
+    return attributes[CKA.VALUE]
+
+
 def check_value(key_type: int, value: bytes) -> bytes:
-    """Compute the three bytes of CKA_CHECK_VALUE."""
+    """Compute the three bytes of CKA_CHECK_VALUE (§4.10.2)."""
+    # The standard defines the check value of a block cipher's key as one block of zeros in ECB.
     if key_type == CKK.AES:
-        # The standard defines the check value as one block of zeros in ECB.
         block = Cipher(algorithms.AES(value), modes.ECB()).encryptor()  # noqa: S305
         return block.update(bytes(16))[:_CHECK_LENGTH]
+    if key_type in DES_TYPES:
+        block = Cipher(TripleDES(triple(value)), modes.ECB()).encryptor()  # noqa: S305
+        return block.update(bytes(8))[:_CHECK_LENGTH]
     digest = hashes.Hash(hashes.SHA1())  # noqa: S303 - the standard names SHA-1
     digest.update(value)
     return digest.finalize()[:_CHECK_LENGTH]
 
 
+def triple(value: bytes) -> bytes:
+    """Give the three parts of a DES key that has two or three."""
+    return value if len(value) == 24 else value + value[:8]  # noqa: PLR2004
+
+
 def _refuse_length(key_type: int, length: int) -> None:
-    fits = length in AES_SIZES if key_type == CKK.AES else 0 < length <= MAX_GENERIC
-    if not fits:
+    if length not in _LENGTHS[key_type]:
         raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, f"no such key of {length} bytes")

@@ -3,12 +3,12 @@
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKR
 
-from . import aes, digests, ecdh, ecdsa, hmac, keywrap, raw_rsa, rsa
+from . import aes, digests, ecdh, ecdsa, eddsa, hmac, keywrap, raw_rsa, rsa
 from .base import Ciphering, Digester, Mechanism, Parameter, Recovery, Signer, Verifier
 
 MECHANISMS: dict[int, Mechanism] = {
     mechanism.kind: mechanism
-    for family in (rsa, raw_rsa, ecdsa, ecdh, aes, keywrap, hmac, digests)
+    for family in (rsa, raw_rsa, ecdsa, eddsa, ecdh, aes, keywrap, hmac, digests)
     for mechanism in family.MECHANISMS
 }
 

@@ -1,70 +1,136 @@
-"""Elliptic curve Diffie-Hellman (PKCS#11 3.2 §6.3.16)."""
+"""Elliptic curve Diffie-Hellman (PKCS#11 3.2 §6.3.20, §6.3.21), Montgomery key pairs."""
 
 from typing import ClassVar
 
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
 from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 
-from ukey_emulator.chip.keys import Material
+from ukey_emulator.chip.keys import Material, curves, montgomery
 from ukey_emulator.chip.keys import ec as keys
 from ukey_emulator.chip.refusal import Refusal
-from ukey_emulator.terms import CKD, CKF, CKK, CKM, CKR
+from ukey_emulator.terms import CKA, CKD, CKF, CKK, CKM, CKR
 
-from .base import Mechanism, Parameter
-from .digests import ALGORITHMS
+from .base import Mechanism, Parameter, no_parameter
+from .digests import algorithm
 
-_HASHES = {
+_X963 = {
     CKD.SHA1_KDF: CKM.SHA_1,
     CKD.SHA224_KDF: CKM.SHA224,
     CKD.SHA256_KDF: CKM.SHA256,
     CKD.SHA384_KDF: CKM.SHA384,
     CKD.SHA512_KDF: CKM.SHA512,
+    CKD.SHA3_224_KDF: CKM.SHA3_224,
+    CKD.SHA3_256_KDF: CKM.SHA3_256,
+    CKD.SHA3_384_KDF: CKM.SHA3_384,
+    CKD.SHA3_512_KDF: CKM.SHA3_512,
+}
+_SP800_56A = {
+    CKD.SHA1_KDF_SP800: CKM.SHA_1,
+    CKD.SHA224_KDF_SP800: CKM.SHA224,
+    CKD.SHA256_KDF_SP800: CKM.SHA256,
+    CKD.SHA384_KDF_SP800: CKM.SHA384,
+    CKD.SHA512_KDF_SP800: CKM.SHA512,
+    CKD.SHA3_224_KDF_SP800: CKM.SHA3_224,
+    CKD.SHA3_256_KDF_SP800: CKM.SHA3_256,
+    CKD.SHA3_384_KDF_SP800: CKM.SHA3_384,
+    CKD.SHA3_512_KDF_SP800: CKM.SHA3_512,
+}
+_KDFS: dict[int, tuple[type[X963KDF | ConcatKDFHash], hashes.HashAlgorithm]] = {
+    **{kdf: (X963KDF, algorithm(hashed)) for kdf, hashed in _X963.items()},
+    **{kdf: (ConcatKDFHash, algorithm(hashed)) for kdf, hashed in _SP800_56A.items()},
 }
 
 
 class Ecdh(Mechanism):
-    """The x coordinate of the common point, as it is or through the KDF of X9.63.
+    """The x coordinate of the common point, as it is or through a KDF."""
 
-    All curves here have the cofactor 1, so that the cofactor variant is the same.
-    """
+    flags = (
+        CKF.DERIVE
+        | CKF.EC_F_P
+        | CKF.EC_OID
+        | CKF.EC_CURVENAME
+        | CKF.EC_UNCOMPRESS
+        | CKF.EC_COMPRESS
+    )
 
-    flags = CKF.DERIVE | CKF.EC_F_P | CKF.EC_NAMEDCURVE | CKF.EC_UNCOMPRESS
-    key_types: ClassVar[tuple[int, ...]] = (CKK.EC,)
+    key_types: ClassVar[tuple[int, ...]] = (CKK.EC, CKK.EC_MONTGOMERY)
 
     def derive(self, base: Material, parameter: Parameter, length: int | None) -> bytes:
-        """Derive; the parameter is CK_ECDH1_DERIVE_PARAMS.
-
-        Without a KDF the secret is cut to its first `length` bytes.
-        """
+        """Derive; the parameter is CK_ECDH1_DERIVE_PARAMS."""
         match parameter:
             case (int(kdf), bytes() | None as shared, bytes(point)):
-                pass
+                return spread(common_secret(base, point), kdf, shared, length)
             case _:
                 raise Refusal(CKR.MECHANISM_PARAM_INVALID, "CK_ECDH1_DERIVE_PARAMS expected")
-        if not isinstance(base, ec.EllipticCurvePrivateKey):
-            raise Refusal(CKR.KEY_TYPE_INCONSISTENT, "an EC private key is needed")
-        try:
-            peer = ec.EllipticCurvePublicKey.from_encoded_point(base.curve, keys.bare_point(point))
-            secret = base.exchange(ec.ECDH(), peer)
-        except ValueError as error:
-            raise Refusal(CKR.MECHANISM_PARAM_INVALID, str(error)) from None
-        if kdf == CKD.NULL:
-            if shared:
-                raise Refusal(CKR.MECHANISM_PARAM_INVALID, "shared data without a KDF")
-            if length is not None and length > len(secret):
-                raise Refusal(CKR.TEMPLATE_INCONSISTENT, f"the secret has {len(secret)} bytes")
-            return secret[:length]
-        algorithm = ALGORITHMS.get(_HASHES.get(CKD(kdf), 0)) if kdf in _KDFS else None
-        if algorithm is None:
-            raise Refusal(CKR.MECHANISM_PARAM_INVALID, f"no KDF {kdf:#x}")
-        wanted = length or algorithm.digest_size
-        return X963KDF(algorithm, wanted, shared).derive(secret)
 
 
-_KDFS = frozenset(map(int, CKD))
+def common_secret(base: Material, point: bytes) -> bytes:
+    """Give the common secret of a private key and the other side's point.
+
+    CKR_MECHANISM_PARAM_INVALID for a point that is none of the curve.
+    """
+    try:
+        if isinstance(base, ec.EllipticCurvePrivateKey):
+            peer = ec.EllipticCurvePublicKey.from_encoded_point(base.curve, curves.bare(point))
+            return base.exchange(ec.ECDH(), peer)
+        if isinstance(base, montgomery.PrivateKey):
+            return montgomery.exchange(base, point)
+    except ValueError as error:
+        raise Refusal(CKR.MECHANISM_PARAM_INVALID, str(error)) from None
+    raise Refusal(CKR.KEY_TYPE_INCONSISTENT, "an EC private key is needed")
+
+
+def spread(secret: bytes, kdf: int, shared: bytes | None, length: int | None) -> bytes:
+    """Make `length` bytes out of a common secret by CKD_…, or as many as there are.
+
+    Without a KDF a secret that is too long loses its leading bytes (§6.3.20).
+    """
+    if kdf == CKD.NULL:
+        if shared:
+            raise Refusal(CKR.MECHANISM_PARAM_INVALID, "shared data without a KDF")
+        if length is None:
+            return secret
+        if length > len(secret):
+            raise Refusal(CKR.TEMPLATE_INCONSISTENT, f"the secret has {len(secret)} bytes")
+        return secret[len(secret) - length :]
+    try:
+        function, hashed = _KDFS[kdf]
+    except KeyError:
+        raise Refusal(CKR.MECHANISM_PARAM_INVALID, f"no KDF {kdf:#x}") from None
+    return function(hashed, length or hashed.digest_size, shared).derive(secret)
+
+
+class CofactorEcdh(Ecdh):
+    """The same: all short Weierstrass curves here have the cofactor 1 (§6.3.21)."""
+
+    key_types: ClassVar[tuple[int, ...]] = (CKK.EC,)
+
+
+class PairGeneration(Mechanism):
+    """Montgomery key pairs (§6.3.11)."""
+
+    flags = CKF.GENERATE_KEY_PAIR | CKF.EC_F_P | CKF.EC_OID | CKF.EC_CURVENAME | CKF.EC_COMPRESS
+    key_types: ClassVar[tuple[int, ...]] = (CKK.EC_MONTGOMERY,)
+
+    def generate_pair(
+        self, wanted: dict[int, bytes], parameter: Parameter
+    ) -> tuple[dict[int, bytes], dict[int, bytes], Material]:
+        """Make a pair on the curve that CKA_EC_PARAMS names."""
+        no_parameter(parameter)
+        private = montgomery.generate(wanted[CKA.EC_PARAMS])
+        hidden = {
+            CKA.EC_PARAMS: wanted[CKA.EC_PARAMS],
+            **montgomery.private_attributes(private),
+        }
+        return montgomery.public_attributes(private.public_key()), hidden, private
+
+
 _SIZES = (keys.MIN_BITS, keys.MAX_BITS)
 
 MECHANISMS = (
+    PairGeneration(CKM.EC_MONTGOMERY_KEY_PAIR_GEN, (montgomery.MIN_BITS, montgomery.MAX_BITS)),
     Ecdh(CKM.ECDH1_DERIVE, _SIZES),
-    Ecdh(CKM.ECDH1_COFACTOR_DERIVE, _SIZES),
+    CofactorEcdh(CKM.ECDH1_COFACTOR_DERIVE, _SIZES),
 )

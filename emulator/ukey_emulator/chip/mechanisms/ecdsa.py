@@ -19,7 +19,7 @@ from .digests import algorithm
 from .messages import message
 
 _SIZES = (keys.MIN_BITS, keys.MAX_BITS)
-_CURVES = CKF.EC_F_P | CKF.EC_NAMEDCURVE | CKF.EC_UNCOMPRESS
+_CURVES = CKF.EC_F_P | CKF.EC_OID | CKF.EC_CURVENAME | CKF.EC_UNCOMPRESS | CKF.EC_COMPRESS
 # A digest size that the library takes → the algorithm that it then wants named.
 _BY_SIZE = {
     size: ec.ECDSA(Prehashed(chosen))
@@ -143,4 +143,8 @@ MECHANISMS = (
     Ecdsa(CKM.ECDSA_SHA256, CKM.SHA256),
     Ecdsa(CKM.ECDSA_SHA384, CKM.SHA384),
     Ecdsa(CKM.ECDSA_SHA512, CKM.SHA512),
+    Ecdsa(CKM.ECDSA_SHA3_224, CKM.SHA3_224),
+    Ecdsa(CKM.ECDSA_SHA3_256, CKM.SHA3_256),
+    Ecdsa(CKM.ECDSA_SHA3_384, CKM.SHA3_384),
+    Ecdsa(CKM.ECDSA_SHA3_512, CKM.SHA3_512),
 )

@@ -189,6 +189,24 @@ _EC_PRIVATE: Table = {
     CKA.VALUE: Rule(Kind.BIG_INTEGER, _SECRET_PART),
 }
 
+# Curves for agreement alone: these keys derive and sign nothing.
+_MONTGOMERY_PUBLIC: Table = {**_EC_PUBLIC, CKA.VERIFY: _FLAG_OFF}
+_MONTGOMERY_PRIVATE: Table = {**_EC_PRIVATE, CKA.SIGN: _FLAG_OFF, CKA.DERIVE: _FLAG_ON}
+
+_HMAC_KEYS = (
+    CKK.SHA_1_HMAC,
+    CKK.SHA224_HMAC,
+    CKK.SHA256_HMAC,
+    CKK.SHA384_HMAC,
+    CKK.SHA512_HMAC,
+    CKK.SHA512_224_HMAC,
+    CKK.SHA512_256_HMAC,
+    CKK.SHA3_224_HMAC,
+    CKK.SHA3_256_HMAC,
+    CKK.SHA3_384_HMAC,
+    CKK.SHA3_512_HMAC,
+)
+
 _CIPHER_KEY: Table = {
     **_SECRET_KEY,
     CKA.ENCRYPT: _FLAG_ON,
@@ -196,6 +214,14 @@ _CIPHER_KEY: Table = {
     CKA.WRAP: _FLAG_ON,
     CKA.UNWRAP: _FLAG_ON,
 }
+
+# A key whose type alone says how long it is (PKCS#11 3.2 §6.18, §6.54).
+_DES_KEY: Table = {key: rule for key, rule in _CIPHER_KEY.items() if key != CKA.VALUE_LEN}
+_CHACHA_KEY: Table = {**_CIPHER_KEY, CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE)}
+_POLY1305_KEY: Table = {**_SECRET_KEY, CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE)}
+
+# Keys that only go into other keys (PKCS#11 3.2 §6.62).
+_HKDF_KEY: Table = {**_SECRET_KEY, CKA.DERIVE: _FLAG_ON}
 
 # Found only by who asks for their class, never created by a program (PKCS#11 3.2 §4.3, §4.13).
 HW_FEATURE: Table = {**_OBJECT, CKA.HW_FEATURE_TYPE: Rule(Kind.NUMBER)}
@@ -208,8 +234,19 @@ TABLES: dict[tuple[int, int], Table] = {
     (CKO.PRIVATE_KEY, CKK.RSA): _RSA_PRIVATE,
     (CKO.PUBLIC_KEY, CKK.EC): _EC_PUBLIC,
     (CKO.PRIVATE_KEY, CKK.EC): _EC_PRIVATE,
+    (CKO.PUBLIC_KEY, CKK.EC_EDWARDS): _EC_PUBLIC,
+    (CKO.PRIVATE_KEY, CKK.EC_EDWARDS): _EC_PRIVATE,
+    (CKO.PUBLIC_KEY, CKK.EC_MONTGOMERY): _MONTGOMERY_PUBLIC,
+    (CKO.PRIVATE_KEY, CKK.EC_MONTGOMERY): _MONTGOMERY_PRIVATE,
     (CKO.SECRET_KEY, CKK.AES): _CIPHER_KEY,
+    (CKO.SECRET_KEY, CKK.AES_XTS): _CIPHER_KEY,
+    (CKO.SECRET_KEY, CKK.DES2): _DES_KEY,
+    (CKO.SECRET_KEY, CKK.DES3): _DES_KEY,
+    (CKO.SECRET_KEY, CKK.CHACHA20): _CHACHA_KEY,
+    (CKO.SECRET_KEY, CKK.POLY1305): _POLY1305_KEY,
     (CKO.SECRET_KEY, CKK.GENERIC_SECRET): _SECRET_KEY,
+    (CKO.SECRET_KEY, CKK.HKDF): _HKDF_KEY,
+    **{(CKO.SECRET_KEY, key_type): _SECRET_KEY for key_type in _HMAC_KEYS},
 }
 
 KNOWN = frozenset(int(attribute) for attribute in CKA)
