@@ -26,7 +26,7 @@ class Changes(StrEnum):
 
     NOTHING = "nothing"
     PIN = "pin"
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105 - no secret
 
 
 class NotApplicable(Exception):  # noqa: N818 - a verdict's name, not an error's

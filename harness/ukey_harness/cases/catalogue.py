@@ -10,7 +10,9 @@ PKCS11 = "pkcs11"
 _SECTIONS = {
     PKCS11: (
         "general", "slots", "pins", "sessions", "objects", "attributes", "search", "encrypt",
-        "decrypt", "digest", "sign", "verify", "dual", "random",
+        "decrypt", "digest", "sign", "verify", "dual", "random", "keys_made", "keys_wrapped",
+        "keys_derived", "threads", "processes", "removal", "misc", "lockout", "limits",
+        "version3", "version32",
     )
 }  # fmt: skip
 
@@ -45,7 +47,7 @@ def all_cases(suite: str = PKCS11) -> dict[str, Case]:
 
 
 def chosen(names: Iterable[str], suite: str = PKCS11) -> list[Case]:
-    """Return the cases with these ids or beginnings of ids ("GP", "EN-0"); all when none is named."""
+    """Return the cases with these ids or in these groups ("GP-01", "EN"); all if none is named."""
     cases = all_cases(suite)
     wanted = [name.upper() for name in names]
     if not wanted:

@@ -26,7 +26,7 @@ class Expectation:
 
     @classmethod
     def read(cls, expect: str, *allow: str) -> "Expectation":
-        """Read sequences written as "OK, BUFFER_TOO_SMALL | OK, *": places by commas, words by |."""
+        """Read sequences like "OK, CANCEL | OK, *": commas between places, | between words."""
         return cls(_sequence(expect), tuple(_sequence(each) for each in allow))
 
     def match(self, seen: tuple[str, ...]) -> Match:

@@ -32,6 +32,13 @@ class Judgement(StrEnum):
         return self in {Judgement.UNMET, Judgement.CRASHED, Judgement.BROKEN}
 
 
+_JUDGEMENTS = {
+    Match.EXACT: Judgement.EXACT,
+    Match.ALLOWED: Judgement.ALLOWED,
+    Match.UNMET: Judgement.UNMET,
+}
+
+
 @dataclass
 class Finding:
     """What one case saw: exactly one of seen, missing, unprepared, crash and fault tells it.
@@ -68,23 +75,18 @@ class Finding:
 
     def judged(self, case: Case) -> Judgement:
         """Compare what was seen with what the case expects."""
-        if self.barred:
-            return Judgement.NOT_RUN
-        if self.crash:
-            return Judgement.CRASHED
-        if self.fault:
-            return Judgement.BROKEN
-        if self.missing:
-            return Judgement.NOT_APPLICABLE
+        unjudged = (
+            (self.barred, Judgement.NOT_RUN),
+            (self.crash, Judgement.CRASHED),
+            (self.fault, Judgement.BROKEN),
+            (self.missing, Judgement.NOT_APPLICABLE),
+        )
+        for told, judgement in unjudged:
+            if told:
+                return judgement
         if self.unprepared or self.seen is None:
             return Judgement.UNMET
-        match case.expectation.match(self.seen):
-            case Match.EXACT:
-                return Judgement.EXACT
-            case Match.ALLOWED:
-                return Judgement.ALLOWED
-            case Match.UNMET:
-                return Judgement.UNMET
+        return _JUDGEMENTS[case.expectation.match(self.seen)]
 
     @property
     def actual(self) -> str:

@@ -39,9 +39,9 @@ class Module:
         self.path = str(path)
         self.ffi = declared()
         try:
-            self._library: Any = self.ffi.dlopen(self.path)
+            self.library: Any = self.ffi.dlopen(self.path)
             table = self.ffi.new("CK_FUNCTION_LIST **")
-            code = self._library.C_GetFunctionList(table)
+            code = self.library.C_GetFunctionList(table)
         except (OSError, AttributeError) as error:
             raise ModuleLoadError(f"{self.path} is no PKCS#11 module: {error}") from error
         if code != 0 or table[0] == self.ffi.NULL:
@@ -55,20 +55,18 @@ class Module:
         """The version that the function table bears."""
         return f"{self._table.version.major}.{self._table.version.minor}"
 
-    def exported(self, name: str) -> Any | None:  # noqa: ANN401 - a C function
-        """Return the library's own symbol of that name, None where it has none."""
-        try:
-            return getattr(self._library, name)
-        except AttributeError:
-            return None
+    @property
+    def has_interfaces(self) -> bool:
+        """Whether the library exports C_GetInterface, with which version 3.0 begins (§5.4.6)."""
+        return hasattr(self.library, "C_GetInterface")
 
     def interface(self, major: int, minor: int) -> Any | None:  # noqa: ANN401 - a C function list
         """Return the function list of the interface "PKCS 11" of that version (§5.4.6), or None."""
-        if self.exported("C_GetInterface") is None:
+        if not self.has_interfaces:
             return None
         version = self.ffi.new("CK_VERSION *", [major, minor])
         found = self.ffi.new("CK_INTERFACE **")
-        code = self._library.C_GetInterface(b"PKCS 11", version, found, 0)
+        code = self.library.C_GetInterface(b"PKCS 11", version, found, 0)
         if code != 0 or found[0] == self.ffi.NULL or found[0].pFunctionList == self.ffi.NULL:
             return None
         kind, _ = LISTS[major, minor]

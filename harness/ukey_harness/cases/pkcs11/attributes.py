@@ -153,9 +153,7 @@ def _ob_34(stand: Stand) -> tuple[str, str]:
     return _set_truth(stand, CKA.SENSITIVE, from_=True, to=False)
 
 
-@attributes.case(
-    "OB-35", "4.11", "A key can be made sensitive later.", "OK, yes", needs=(AES,)
-)
+@attributes.case("OB-35", "4.11", "A key can be made sensitive later.", "OK, yes", needs=(AES,))
 def _ob_35(stand: Stand) -> tuple[str, str]:
     return _set_truth(stand, CKA.SENSITIVE, from_=False, to=True)
 
@@ -178,7 +176,7 @@ def _ob_36(stand: Stand) -> tuple[str, str]:
     "ATTRIBUTE_READ_ONLY, ATTRIBUTE_READ_ONLY, 4, 31",
     needs=(AES,),
 )
-def _ob_37(stand: Stand) -> tuple[str | int | None, ...]:
+def _ob_37(stand: Stand) -> tuple[str, ...]:
     session = stand.user()
     key = aes(stand, session)
     names = (
@@ -330,5 +328,3 @@ def _ob_52(stand: Stand) -> tuple[str, ...]:
     name, values = stand.attributes(session, key, CKA.START_DATE, CKA.END_DATE)
     told = ["none" if each is None else each.decode("ascii", "backslashreplace") for each in values]
     return name, *(each.replace("\0", "\\0") for each in told)
-
-

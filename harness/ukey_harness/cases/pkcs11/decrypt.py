@@ -59,7 +59,7 @@ def _de_03(stand: Stand) -> tuple[str, ...]:
     key = aes(stand, session)
     sealed = stand.done("Encrypt", session, gcm(bytes(12), b"header"), key, MESSAGE)
     stand.begin("Decrypt", session, gcm(bytes(12), b"header"), key)
-    room = Room(len(MESSAGE))
+    room = Room(len(sealed))
     name = stand.rv("Decrypt", session, sealed[:-1] + bytes([sealed[-1] ^ 1]), room)
     # Another session: whether the refusal ended the operation is not this case's question.
     back = stand.done("Decrypt", stand.session(), gcm(bytes(12), b"header"), key, sealed)

@@ -23,7 +23,7 @@ VERSION_3 = version(3, 0)
 
 def exported(stand: Stand, function: str, *arguments: Any) -> str:  # noqa: ANN401 - C values
     """Call a function by its exported symbol, as programs do before they have a table."""
-    symbol = stand.module.exported(function)
+    symbol = getattr(stand.module.library, function)
     null = stand.module.ffi.NULL
     code = int(symbol(*[null if each is None else each for each in arguments]))
     return return_name(code).removeprefix("CKR_")
@@ -52,7 +52,6 @@ def works(stand: Stand, name: str) -> str:
     "OK, versioned, same table",
 )
 def _gp_01(stand: Stand) -> tuple[str, ...]:
-    """Twice, to see that it is one table."""
     ffi = stand.module.ffi
     tables = ffi.new("CK_FUNCTION_LIST *[2]")
     names = [exported(stand, "C_GetFunctionList", tables + index) for index in range(2)]
@@ -74,7 +73,6 @@ def _gp_01(stand: Stand) -> tuple[str, ...]:
     "ARGUMENTS_BAD",
 )
 def _gp_02(stand: Stand) -> str:
-    """By the symbol and by the table are one function."""
     return exported(stand, "C_GetFunctionList", None)
 
 
@@ -86,7 +84,6 @@ def _gp_02(stand: Stand) -> str:
     "no entry is NULL, each answers",
 )
 def _gp_03(stand: Stand) -> tuple[str, str]:
-    """Walk the tables, then call the functions that are most often missing."""
     ffi = stand.module.ffi
     missing = [name for name in FUNCTIONS_2_40 if not stand.module.has(name)]
     newest = stand.module.version
@@ -119,7 +116,6 @@ def _gp_03(stand: Stand) -> tuple[str, str]:
     "OK, CRYPTOKI_ALREADY_INITIALIZED, OK",
 )
 def _gp_04(stand: Stand) -> tuple[str, ...]:
-    """The slots are listed afterwards."""
     return (
         stand.rv("Initialize", None),
         stand.rv("Initialize", None),
@@ -134,7 +130,6 @@ def _gp_04(stand: Stand) -> tuple[str, ...]:
     "ARGUMENTS_BAD, CRYPTOKI_NOT_INITIALIZED",
 )
 def _gp_05(stand: Stand) -> tuple[str, ...]:
-    """GetInfo tells whether the library is initialised."""
     given = arguments(stand, CKF_OS_LOCKING_OK)
     given.pReserved = stand.module.ffi.cast("void *", given)
     return stand.rv("Initialize", given), _get_info(stand)
@@ -151,7 +146,6 @@ def _get_info(stand: Stand) -> str:
     "ARGUMENTS_BAD, ARGUMENTS_BAD, ARGUMENTS_BAD, ARGUMENTS_BAD, CRYPTOKI_NOT_INITIALIZED",
 )
 def _gp_06(stand: Stand) -> tuple[str, ...]:
-    """One alone, each left out: create; lock; all but destroy; all but unlock."""
     names = ("CreateMutex", "DestroyMutex", "LockMutex", "UnlockMutex")
     _, pointers = mutexes(stand)
     seen = []
@@ -203,7 +197,6 @@ def mutexes(stand: Stand) -> tuple[dict[str, int], dict[str, Any]]:
     allow=("CANT_LOCK",),
 )
 def _gp_07(stand: Stand) -> str:
-    """Initialise, see that it works, end."""
     return works(stand, stand.rv("Initialize", arguments(stand, CKF_OS_LOCKING_OK)))
 
 
@@ -216,7 +209,7 @@ def _gp_07(stand: Stand) -> str:
     allow=("OK, locks without them", "CANT_LOCK, locks without them"),
 )
 def _gp_08(stand: Stand) -> tuple[str, str]:
-    """A library that needs no lock in one thread may leave them alone."""
+    # A library that needs no lock in one thread may leave them alone.
     counts, pointers = mutexes(stand)
     structure = arguments(stand)
     for name, pointer in pointers.items():
@@ -237,7 +230,6 @@ def _gp_08(stand: Stand) -> tuple[str, str]:
     "CRYPTOKI_NOT_INITIALIZED",
 )
 def _gp_09(stand: Stand) -> str:
-    """A function of each kind of argument."""
     ffi = stand.module.ffi
     flags = CKF_SERIAL_SESSION
     return _all(
@@ -269,7 +261,6 @@ def _all(*names: str) -> str:
     "ARGUMENTS_BAD, OK",
 )
 def _gp_10(stand: Stand) -> tuple[str, str]:
-    """GetInfo still answers."""
     stand.initialize()
     something = stand.module.ffi.new("CK_ULONG *")
     return stand.rv("Finalize", something), _get_info(stand)
@@ -282,7 +273,6 @@ def _gp_10(stand: Stand) -> tuple[str, str]:
     "CRYPTOKI_NOT_INITIALIZED, OK, CRYPTOKI_NOT_INITIALIZED",
 )
 def _gp_11(stand: Stand) -> tuple[str, ...]:
-    """Before, and after."""
     first = stand.rv("Finalize", None)
     stand.initialize()
     return first, stand.rv("Finalize", None), stand.rv("Finalize", None)
@@ -290,7 +280,6 @@ def _gp_11(stand: Stand) -> tuple[str, ...]:
 
 @general.case("GP-12", "5.4.3", "C_GetInfo refuses a NULL pointer.", "ARGUMENTS_BAD")
 def _gp_12(stand: Stand) -> str:
-    """Initialised first."""
     stand.initialize()
     return stand.rv("GetInfo", None)
 
@@ -302,7 +291,6 @@ def _gp_12(stand: Stand) -> str:
     "padded, 0",
 )
 def _gp_13(stand: Stand) -> tuple[str, int]:
-    """Manufacturer and library description."""
     stand.initialize()
     info = stand.structure("GetInfo", "CK_INFO")
     return padding(
@@ -330,7 +318,6 @@ def padding(**fields: Any) -> str:  # noqa: ANN401 - C arrays
     "same",
 )
 def _gp_14(stand: Stand) -> str:
-    """The version of the table, or of a newer interface."""
     stand.initialize()
     bears = stand.structure("GetInfo", "CK_INFO").cryptokiVersion
     told = (int(bears.major), int(bears.minor))
@@ -349,7 +336,6 @@ def _gp_14(stand: Stand) -> str:
     "OK, OK, SESSION_HANDLE_INVALID",
 )
 def _gp_15(stand: Stand) -> tuple[str, ...]:
-    """The old handle must not mean a session that nobody has opened."""
     session = stand.session()
     first = stand.rv("Finalize", None)
     again = stand.rv("Initialize", arguments(stand, CKF_OS_LOCKING_OK))
@@ -365,7 +351,6 @@ def _gp_15(stand: Stand) -> tuple[str, ...]:
     needs=(VERSION_3,),
 )
 def _gp_16(stand: Stand) -> tuple[str, ...]:
-    """Count, one too few, enough."""
     ffi = stand.module.ffi
     count = Cell()
     first = exported(stand, "C_GetInterfaceList", None, count.parts[0])
@@ -390,7 +375,6 @@ def _gp_16(stand: Stand) -> tuple[str, ...]:
     needs=(VERSION_3,),
 )
 def _gp_17(stand: Stand) -> tuple[str, ...]:
-    """The standard names no single code for a name that is not there."""
     ffi = stand.module.ffi
     found = ffi.new("CK_INTERFACE **")
     first = exported(stand, "C_GetInterface", None, None, found, 0)
@@ -412,7 +396,6 @@ def _gp_17(stand: Stand) -> tuple[str, ...]:
     needs=(VERSION_3,),
 )
 def _gp_18(stand: Stand) -> tuple[str, ...]:
-    """By name and version."""
     return interface_of(stand, 3, 0)
 
 
@@ -437,7 +420,6 @@ def interface_of(stand: Stand, major: int, minor: int, flags: int = 0) -> tuple[
     allow=("NEED_TO_CREATE_THREADS",),
 )
 def _gp_19(stand: Stand) -> str:
-    """Together with the system's locks."""
     flags = CKF_LIBRARY_CANT_CREATE_OS_THREADS | CKF_OS_LOCKING_OK
     return works(stand, stand.rv("Initialize", arguments(stand, flags)))
 
@@ -449,11 +431,10 @@ def _gp_19(stand: Stand) -> str:
     "consistent",
 )
 def _gp_20(stand: Stand) -> str:
-    """A program of 2.40 reads 68 entries of that table, and no more."""
     bears = stand.module.table_version
     if bears.startswith("2."):
         return "consistent"
-    if stand.module.exported("C_GetInterface") is None:
+    if not stand.module.has_interfaces:
         return f"version {bears} without C_GetInterface"
     major, minor = (int(each) for each in bears.split("."))
     return "consistent" if stand.module.interface(major, minor) is not None else f"no such {bears}"

@@ -1,5 +1,7 @@
-"""What cases need of a device. Each need says in one sentence why a device lacks it, and how it is
-known; "" when nothing is missing."""
+"""What cases need of a device.
+
+Each need says in one sentence why a device lacks it, and how that is known; "" when it does not.
+"""
 
 from collections.abc import Callable
 
@@ -8,8 +10,8 @@ from ukey_harness.cases.pkcs11.stand import Stand
 from ukey_harness.cryptoki.names import CKF, CKM, SlotFlag, TokenFlag
 
 
-def mechanism(*kinds: CKM, use: CKF = CKF(0)) -> Need:
-    """The token lists these mechanisms; with use, each can be used for all of that."""
+def mechanism(*kinds: CKM, use: int = 0) -> Need:
+    """Need mechanisms that the token lists; with use, each must be good for all of that."""
 
     def missing(stand: Stand) -> str:
         listed = stand.mechanisms
@@ -25,7 +27,7 @@ def mechanism(*kinds: CKM, use: CKF = CKF(0)) -> Need:
 
 
 def version(major: int, minor: int) -> Need:
-    """The module gives the interface of that version of the standard."""
+    """Need the interface of that version of the standard."""
 
     def missing(stand: Stand) -> str:
         newest = stand.module.version
@@ -33,7 +35,7 @@ def version(major: int, minor: int) -> Need:
             return ""
         how = (
             "it does not export C_GetInterface"
-            if stand.module.exported("C_GetInterface") is None
+            if not stand.module.has_interfaces
             else "C_GetInterface gives no newer one"
         )
         return (
@@ -45,7 +47,7 @@ def version(major: int, minor: int) -> Need:
 
 
 def token_flag(flag: TokenFlag) -> Need:
-    """The token shows that flag."""
+    """Need a token that shows that flag."""
 
     def missing(stand: Stand) -> str:
         return "" if flag in stand.token_flags() else f"The token does not show CKF_{flag.name}."
@@ -54,7 +56,7 @@ def token_flag(flag: TokenFlag) -> Need:
 
 
 def acts(*verbs: str) -> Need:
-    """The device's operator can do that during a case."""
+    """Need an operator of the device who can do that during a case."""
 
     def missing(stand: Stand) -> str:
         for verb in verbs:
@@ -66,21 +68,21 @@ def acts(*verbs: str) -> Need:
 
 
 def removable(stand: Stand) -> str:
-    """The token's slot says that the token can be taken out, and somebody can do it."""
+    """Need a slot that says that its token can be taken out, and somebody who does it."""
     if SlotFlag.REMOVABLE_DEVICE not in stand.slot_flags():
         return "The token cannot be taken out: C_GetSlotInfo does not show CKF_REMOVABLE_DEVICE."
     return acts("take_out", "plug_in")(stand)
 
 
 def locks(stand: Stand) -> str:
-    """The token locks a PIN after a number of wrong ones."""
+    """Need a token that locks a PIN after a number of wrong ones."""
     if stand.subject.locks_after:
         return ""
     return "The token does not lock its PIN: a trial with wrong PINs found no limit."
 
 
 def all_of(*needs: Need) -> Callable[[Stand], str]:
-    """All of these; the first that is missing speaks."""
+    """Need all of these; the first that is missing speaks."""
 
     def missing(stand: Stand) -> str:
         return next((reason for need in needs if (reason := need(stand))), "")

@@ -18,7 +18,7 @@ objects = Section("PKCS#11 3.2", "Objects")
 
 AES = mechanism(CKM.AES_KEY_GEN, use=CKF.GENERATE)
 BOGUS = 0x7FFF_FFF0  # an attribute that neither the standard nor a vendor has
-KEPT = {CKA.TOKEN: True}
+KEPT: More = {CKA.TOKEN: True}
 
 
 def created(stand: Stand, session: int, pairs: Pairs) -> str:
@@ -59,12 +59,12 @@ def _ob_02(stand: Stand) -> tuple[str | int, ...]:
 @objects.case(
     "OB-03",
     "5.7.1",
-    "No private object can be made without the user's login: neither on the token nor in the session.",
+    "No private object can be made without the user's login: not on the token, not in the session.",
     "USER_NOT_LOGGED_IN, USER_NOT_LOGGED_IN, 0",
 )
 def _ob_03(stand: Stand) -> tuple[str | int, ...]:
     session = stand.session()
-    private = {CKA.PRIVATE: True}
+    private: More = {CKA.PRIVATE: True}
     names = created(stand, session, data(private)), created(stand, session, data(private | KEPT))
     stand.enter(session)
     return *names, stand.labelled(session)
@@ -150,16 +150,14 @@ def _ob_11(stand: Stand) -> tuple[str | int, ...]:
 @objects.case(
     "OB-12",
     "5.7.1",
-    "A key that was brought to the token is not local, was not always sensitive and was extractable "
-    "once, whatever its template says.",
+    "A key that was brought to the token is not local, was not always sensitive and was "
+    "extractable once, whatever its template says.",
     "no, no, no",
 )
 def _ob_12(stand: Stand) -> tuple[str, ...]:
     session = stand.user()
     key = stand.create(session, imported_aes({CKA.SENSITIVE: True, CKA.EXTRACTABLE: False}))
-    return stand.truths(
-        session, key, CKA.LOCAL, CKA.ALWAYS_SENSITIVE, CKA.NEVER_EXTRACTABLE
-    )
+    return stand.truths(session, key, CKA.LOCAL, CKA.ALWAYS_SENSITIVE, CKA.NEVER_EXTRACTABLE)
 
 
 @objects.case(
@@ -359,7 +357,7 @@ def _ob_25(stand: Stand) -> tuple[str | int, ...]:
 @objects.case(
     "OB-26",
     "5.7.4",
-    "C_GetObjectSize gives a size, or says that it is not to be told; it refuses what is no object.",
+    "C_GetObjectSize gives a size, or says that it is not to be told; it wants an object's handle.",
     "OK, a size, OBJECT_HANDLE_INVALID",
     allow=(
         "OK, unavailable, OBJECT_HANDLE_INVALID",
@@ -480,4 +478,3 @@ def _ob_53(stand: Stand) -> tuple[str | int, ...]:
     stand.forget_slot()
     after = stand.labelled(stand.user())
     return "refused" if "OK" not in names else " ".join(names), before, after
-

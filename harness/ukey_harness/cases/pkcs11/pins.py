@@ -1,4 +1,4 @@
-"""PINs: C_InitPIN, C_SetPIN (PKCS#11 3.2 §5.5.8, §5.5.9), C_Login (§5.6.8) and their counters: PN."""
+"""PINs (PKCS#11 3.2 §5.5.8, §5.5.9), logins with them (§5.6.8) and their counters (§3.2): PN."""
 
 from ukey_harness.cases.case import Changes, NotApplicable, Section
 from ukey_harness.cases.pkcs11.keys import data
@@ -180,7 +180,7 @@ def _pn_11(stand: Stand) -> tuple[str | int, ...]:
 
 
 def failed_flags(stand: Stand, user: int) -> tuple[TokenFlag, str]:
-    """Log in wrongly once; return the flags that the token then shows, and what C_Login returned."""
+    """Log in wrongly once; return the token's flags after that, and what C_Login returned."""
     session = stand.session()
     pin = stand.subject.so_pin if user == CKU.SO else stand.subject.pin
     name = stand.login(session, user, stand.wrong_pin(pin))
@@ -235,7 +235,7 @@ def _low_after_failure(stand: Stand, user: int, flags: TokenFlag) -> tuple[str, 
 def _pn_13(stand: Stand) -> tuple[str, ...]:
     session = stand.session()
     before, flags = TokenFlag(0), TokenFlag(0)
-    for count in range(1, MOST_TRIES + 1):
+    for _ in range(MOST_TRIES):
         name = stand.login(session, pin=stand.wrong_pin())
         before, flags = flags, stand.token_flags()
         if TokenFlag.USER_PIN_LOCKED in flags or name == "PIN_LOCKED":
@@ -243,7 +243,7 @@ def _pn_13(stand: Stand) -> tuple[str, ...]:
     else:
         if not stand.subject.locks_after:
             raise NotApplicable(
-                f"The token does not lock its PIN: after {count} wrong ones the right one returns "
+                f"The token does not lock its PIN: after {MOST_TRIES} wrong ones the right one gives "
                 f"CKR_{stand.login(session)}."
             )
     return (

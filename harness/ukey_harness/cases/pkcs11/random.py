@@ -64,9 +64,7 @@ def _rn_04(stand: Stand) -> tuple[str, str]:
     return drawn(stand, NOBODY)[0], stand.rv("SeedRandom", NOBODY, b"seed")
 
 
-@random.case(
-    "RN-05", "3.2", "CKF_RNG says whether the token has random numbers.", "agree"
-)
+@random.case("RN-05", "3.2", "CKF_RNG says whether the token has random numbers.", "agree")
 def _rn_05(stand: Stand) -> str:
     says = TokenFlag.RNG in stand.token_flags()
     name = drawn(stand, stand.session())[0]

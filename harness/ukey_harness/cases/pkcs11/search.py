@@ -18,9 +18,7 @@ def begun(stand: Stand, session: int, pairs: dict[int, str | bytes | int | bool]
     return stand.rv("FindObjectsInit", session, Template(pairs))
 
 
-@search.case(
-    "FI-01", "5.7.8", "C_FindObjects wants a search.", "OPERATION_NOT_INITIALIZED"
-)
+@search.case("FI-01", "5.7.8", "C_FindObjects wants a search.", "OPERATION_NOT_INITIALIZED")
 def _fi_01(stand: Stand) -> str:
     handles = stand.module.ffi.new("CK_ULONG[4]")
     return stand.rv("FindObjects", stand.session(), handles, 4, Cell())
@@ -124,7 +122,7 @@ def _fi_07(stand: Stand) -> tuple[str, str]:
 @search.case(
     "FI-08",
     "5.1.6",
-    "A search may keep a cryptographic operation from beginning, and goes on whether it does or not.",
+    "A search may keep a cryptographic operation from beginning, and goes on in any case.",
     "OPERATION_ACTIVE, 1",
     allow=("OK, 1",),
     needs=(mechanism(CKM.SHA256, use=CKF.DIGEST),),

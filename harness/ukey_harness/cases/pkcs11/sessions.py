@@ -1,7 +1,7 @@
 """Sessions and login (PKCS#11 3.2 §5.6): SE."""
 
 from ukey_harness.cases.case import Section
-from ukey_harness.cases.pkcs11.keys import MESSAGE, data
+from ukey_harness.cases.pkcs11.keys import MESSAGE, More, data
 from ukey_harness.cases.pkcs11.needs import mechanism
 from ukey_harness.cases.pkcs11.stand import MARK, Stand
 from ukey_harness.cryptoki.arguments import Cell, Mechanism, Room, Template
@@ -17,9 +17,9 @@ from ukey_harness.cryptoki.names import (
 
 sessions = Section("PKCS#11 3.2", "Sessions and login")
 
-PRIVATE = {CKA.PRIVATE: True}
-KEPT = {CKA.TOKEN: True}
-KEPT_PRIVATE = {CKA.TOKEN: True, CKA.PRIVATE: True}
+PRIVATE: More = {CKA.PRIVATE: True}
+KEPT: More = {CKA.TOKEN: True}
+KEPT_PRIVATE: More = {CKA.TOKEN: True, CKA.PRIVATE: True}
 MANY = 3000
 
 
@@ -268,7 +268,9 @@ def _se_22(stand: Stand) -> tuple[str | int, ...]:
     "5.6.10",
     "After the logout a private object cannot be used by its handle.",
     "OBJECT_HANDLE_INVALID, OBJECT_HANDLE_INVALID",
-    allow=("OBJECT_HANDLE_INVALID | USER_NOT_LOGGED_IN, OBJECT_HANDLE_INVALID | USER_NOT_LOGGED_IN",),
+    allow=(
+        "OBJECT_HANDLE_INVALID | USER_NOT_LOGGED_IN, OBJECT_HANDLE_INVALID | USER_NOT_LOGGED_IN",
+    ),
 )
 def _se_23(stand: Stand) -> tuple[str, str]:
     session = stand.user()
@@ -315,13 +317,15 @@ def _se_26(stand: Stand) -> tuple[int | str, ...]:
     return _after_restart(stand, {**KEPT, CKA.VALUE: b"lasting"})
 
 
-@sessions.case("SE-27", "4.4", "Session objects are gone after C_Finalize and C_Initialize.", "0, none")
+@sessions.case(
+    "SE-27", "4.4", "Session objects are gone after C_Finalize and C_Initialize.", "0, none"
+)
 def _se_27(stand: Stand) -> tuple[int | str, ...]:
     return _after_restart(stand, {CKA.TOKEN: False, CKA.VALUE: b"lasting"})
 
 
-def _after_restart(stand: Stand, more: dict[int, object]) -> tuple[int | str, ...]:
-    stand.create(stand.user(), data({**more}))  # type: ignore[dict-item]
+def _after_restart(stand: Stand, more: More) -> tuple[int | str, ...]:
+    stand.create(stand.user(), data(more))
     stand.finalize()
     stand.forget_slot()
     session = stand.user()
@@ -430,5 +434,3 @@ def _se_34(stand: Stand) -> tuple[str | int, ...]:
     stand.enter(read_only)
     name = stand.rv("Logout", read_write)
     return name, stand.state(read_only), stand.state(read_write)
-
-

@@ -1,7 +1,7 @@
 """Signatures and MACs (PKCS#11 3.2 §5.13), context-specific logins (§4.10): SV, first part."""
 
 from ukey_harness.cases.case import Changes, Section
-from ukey_harness.cases.pkcs11.keys import MESSAGE, ec, rsa, rsa_bits
+from ukey_harness.cases.pkcs11.keys import MESSAGE, More, ec, rsa, rsa_bits
 from ukey_harness.cases.pkcs11.needs import all_of, mechanism, version
 from ukey_harness.cases.pkcs11.stand import Stand
 from ukey_harness.cryptoki.arguments import Mechanism, Room
@@ -16,7 +16,7 @@ HASHED_RSA = all_of(RSA_PAIR, mechanism(CKM.SHA256_RSA_PKCS, use=BOTH))
 EC = all_of(
     mechanism(CKM.EC_KEY_PAIR_GEN, use=CKF.GENERATE_KEY_PAIR), mechanism(CKM.ECDSA, use=BOTH)
 )
-EACH_USE = {CKA.ALWAYS_AUTHENTICATE: True}
+EACH_USE: More = {CKA.ALWAYS_AUTHENTICATE: True}
 
 
 def init(stand: Stand, session: int, kind: int, key: int) -> str:
@@ -286,8 +286,7 @@ def _sv_18(stand: Stand) -> tuple[str | int, ...]:
 )
 def _sv_19(stand: Stand) -> tuple[str, ...]:
     session, how = stand.user(), Mechanism(CKM.RSA_PKCS)
-    more = {CKA.SIGN_RECOVER: True}, {CKA.VERIFY_RECOVER: True}
-    public, private = rsa(stand, session, *more)
+    public, private = rsa(stand, session, {CKA.SIGN_RECOVER: True}, {CKA.VERIFY_RECOVER: True})
     begun = stand.rv("SignRecoverInit", session, how, private)
     if begun != "OK":
         return (begun,)
@@ -392,5 +391,3 @@ def _sv_26(stand: Stand) -> str:
     name = stand.rv("Sign", session, MESSAGE, Room())
     refused = {"USER_NOT_LOGGED_IN", "OPERATION_NOT_INITIALIZED", "KEY_HANDLE_INVALID"}
     return "refused" if name in refused else name
-
-

@@ -119,8 +119,8 @@ def _st_10(stand: Stand) -> str:
 @slots.case(
     "ST-11",
     "3.2",
-    "A token with its PINs set shows that it is initialised, that its user PIN is, and that a login "
-    "is needed.",
+    "A token with its PINs set shows that it is initialised, that its user PIN is, and that a "
+    "login is needed.",
     "TOKEN_INITIALIZED, USER_PIN_INITIALIZED, LOGIN_REQUIRED",
 )
 def _st_11(stand: Stand) -> tuple[str, ...]:
@@ -247,8 +247,8 @@ def _st_18(stand: Stand) -> str:
 @slots.case(
     "ST-19",
     "5.5.4",
-    "C_Finalize wakes a thread that waits for a slot event, with the code for a library that is not "
-    "initialised.",
+    "C_Finalize wakes a thread that waits for a slot event, with the code for a library that is "
+    "not initialised.",
     "CRYPTOKI_NOT_INITIALIZED, OK",
 )
 def _st_19(stand: Stand) -> tuple[str, str]:

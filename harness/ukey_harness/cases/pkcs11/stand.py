@@ -305,7 +305,7 @@ class Stand:
 
 
 def truth(value: bytes | None) -> str:
-    """Return a CK_BBOOL as yes or no; none when there is no value, its bytes when it is no truth."""
+    """Return a CK_BBOOL as yes or no; none when there is no value, its bytes otherwise."""
     return {None: "none", b"\0": "no", b"\1": "yes"}.get(value) or f"0x{(value or b'').hex()}"
 
 

@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -100,14 +99,15 @@ def _watch(child: int, end: socket.socket, stream: Stream, limit: float) -> Find
     hung = False
     deadline = time.monotonic() + limit
     handle = os.pidfd_open(child)
+    watched: list[int] = [end.fileno(), handle]
     rest = b""
     while True:
         left = deadline - time.monotonic()
-        ready = select.select([end, handle], [], [], left)[0] if left > 0 else []
+        ready = select.select(watched, [], [], left)[0] if left > 0 else []
         if not ready:
             hung = True
             break
-        if end in ready and (chunk := end.recv(CHUNK)):
+        if watched[0] in ready and (chunk := end.recv(CHUNK)):
             rest += chunk
             while b"\n" in rest:
                 text, _, rest = rest.partition(b"\n")
@@ -150,4 +150,4 @@ def _ended(finding: Finding | None, status: int, *, hung: bool, limit: float) ->
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

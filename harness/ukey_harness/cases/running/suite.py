@@ -35,20 +35,14 @@ def run_suite(
     progress is called after each case, from the thread that ran it.
     """
     cases = chosen(names, suite)
-    waiting: queue.SimpleQueue[Case] = queue.SimpleQueue()
-    for case in cases:
-        waiting.put(case)
-    found: dict[str, Finding] = {}
-    failures: list[BaseException] = []
+    run = _Run(cases, progress)
     with ExitStack() as stack:
         devices = [device]
         if device.renewable:
-            devices += [stack.enter_context(_twin(device)) for _ in range(1, workers)]
+            devices += [stack.enter_context(_Twin(device)) for _ in range(1, workers)]
         threads = [
             threading.Thread(
-                target=_work,
-                args=(supply_of(each), f"w{index}", waiting, found, failures, progress),
-                name=f"cases-{index}",
+                target=run.work, args=(supply_of(each), f"w{index}"), name=f"cases-{index}"
             )
             for index, each in enumerate(devices)
         ]
@@ -56,10 +50,10 @@ def run_suite(
             thread.start()
         for thread in threads:
             thread.join()
-    if failures:
-        raise failures[0]
-    return [(case, found.get(case.id) or Finding(case.id, barred="The run ended before it."))
-            for case in cases]  # fmt: skip
+    if run.failures:
+        raise run.failures[0]
+    unreached = "The run ended before it."
+    return [(case, run.found.get(case.id) or Finding(case.id, barred=unreached)) for case in cases]
 
 
 class _Twin:
@@ -82,34 +76,32 @@ class _Twin:
         self._device.release()
 
 
-def _twin(device: Device) -> _Twin:
-    return _Twin(device)
+class _Run:
+    """The cases that wait, and what was found: threads take from the one and add to the other."""
 
+    def __init__(self, cases: Sequence[Case], progress: Progress | None) -> None:
+        self.waiting: queue.SimpleQueue[Case] = queue.SimpleQueue()
+        for case in cases:
+            self.waiting.put(case)
+        self.found: dict[str, Finding] = {}
+        self.failures: list[BaseException] = []
+        self._progress = progress
 
-def _work(
-    supply: Supply,
-    name: str,
-    waiting: "queue.SimpleQueue[Case]",
-    found: dict[str, Finding],
-    failures: list[BaseException],
-    progress: Progress | None,
-) -> None:
-    """Take cases until there are no more."""
-    with Worker() as worker:
-        while True:
-            try:
-                case = waiting.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                finding = one(case, supply, worker)
-            except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
-                failures.append(error)
-                return
-            finding.worker = name
-            found[case.id] = finding
-            if progress is not None:
-                progress(case, finding)
+    def work(self, supply: Supply, name: str) -> None:
+        """Take cases until there are no more."""
+        try:
+            with Worker() as worker:
+                while not self.failures:
+                    case = self.waiting.get_nowait()
+                    finding = one(case, supply, worker)
+                    finding.worker = name
+                    self.found[case.id] = finding
+                    if self._progress is not None:
+                        self._progress(case, finding)
+        except queue.Empty:
+            return
+        except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
+            self.failures.append(error)
 
 
 def one(case: Case, supply: Supply, worker: Worker) -> Finding:

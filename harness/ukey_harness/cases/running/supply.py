@@ -73,10 +73,10 @@ class EmulatedSupply(Supply):
         self._rack = device
         self._others: list[str] = []
         self._acts = {
-            "take_out": device.take_out,
+            "take_out": self._take_out,
             "plug_in": device.plug_in,
             "add_token": self._add_token,
-            "remove_token": self._remove_token,
+            "swap_token": device.fresh,
         }
 
     def ready(self, case: Case) -> Subject:
@@ -97,9 +97,11 @@ class EmulatedSupply(Supply):
             self._rack.remote.unplug(made.name)
         return {"name": made.name, "serial": made.serial, "slot": made.slot}
 
-    def _remove_token(self, *, name: str) -> None:
-        self._rack.remote.remove(name)
-        self._others.remove(name)
+    def _take_out(self, *, name: str = "") -> None:
+        if name:
+            self._rack.remote.unplug(name)
+        else:
+            self._rack.take_out()
 
 
 class SoftHsmSupply(Supply):

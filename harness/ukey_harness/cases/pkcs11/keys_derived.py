@@ -1,0 +1,119 @@
+"""Deriving keys (PKCS#11 3.2 §5.18.5): KM, third part."""
+
+from ukey_harness.cases.case import Section
+from ukey_harness.cases.pkcs11.keys import More, ec, ec_point
+from ukey_harness.cases.pkcs11.needs import all_of, mechanism
+from ukey_harness.cases.pkcs11.objects import BOGUS
+from ukey_harness.cases.pkcs11.stand import Stand, truth
+from ukey_harness.cryptoki.arguments import Cell, Mechanism, Template, ecdh
+from ukey_harness.cryptoki.names import CKA, CKF, CKK, CKM, CKO
+
+keys_derived = Section("PKCS#11 3.2", "Deriving keys")
+
+ECDH = all_of(
+    mechanism(CKM.EC_KEY_PAIR_GEN, use=CKF.GENERATE_KEY_PAIR),
+    mechanism(CKM.ECDH1_DERIVE, use=CKF.DERIVE),
+)
+OFF_CURVE = b"\4" + bytes(31) + b"\1" + bytes(31) + b"\1"  # (1, 1) does not lie on P-256
+DERIVED = "ukeylab derived"
+
+
+def template(more: More | None = None) -> More:
+    """Return the template of a derived key whose value can be read."""
+    return {
+        CKA.CLASS: CKO.SECRET_KEY,
+        CKA.KEY_TYPE: CKK.GENERIC_SECRET,
+        CKA.VALUE_LEN: 32,
+        CKA.TOKEN: False,
+        CKA.PRIVATE: False,
+        CKA.LABEL: DERIVED,
+        CKA.SENSITIVE: False,
+        CKA.EXTRACTABLE: True,
+        **(more or {}),
+    }
+
+
+def derived(
+    stand: Stand, session: int, how: Mechanism, base: int, more: More | None = None
+) -> tuple[str, int]:
+    """C_DeriveKey; return its name and the key's handle."""
+    cell = Cell()
+    name = stand.rv("DeriveKey", session, how, base, Template(template(more)), cell)
+    return name, cell.value
+
+
+@keys_derived.case(
+    "KM-31",
+    "6.3",
+    "Both sides of a key agreement derive the same key, which is not local.",
+    "OK, OK, same, no",
+    needs=(ECDH,),
+)
+def _km_31(stand: Stand) -> tuple[str, ...]:
+    session = stand.user()
+    (public_a, private_a), (public_b, private_b) = ec(stand, session), ec(stand, session)
+    points = ec_point(stand, session, public_a), ec_point(stand, session, public_b)
+    first, one = derived(stand, session, ecdh(points[1]), private_a)
+    second, two = derived(stand, session, ecdh(points[0]), private_b)
+    if first != "OK" or second != first:
+        return first, second
+    values = [stand.attribute(session, each, CKA.VALUE) for each in (one, two)]
+    same = values[0] == values[1] and values[0] is not None and len(values[0]) == 32  # noqa: PLR2004
+    local = truth(stand.attribute(session, one, CKA.LOCAL))
+    return first, second, "same" if same else "differ", local
+
+
+@keys_derived.case(
+    "KM-32",
+    "5.18.5",
+    "A key that must not derive does not.",
+    "KEY_FUNCTION_NOT_PERMITTED",
+    needs=(ECDH,),
+)
+def _km_32(stand: Stand) -> str:
+    session = stand.user()
+    public, private = ec(stand, session, {CKA.DERIVE: False})
+    point = ec_point(stand, session, public)
+    return derived(stand, session, ecdh(point), private)[0]
+
+
+@keys_derived.case(
+    "KM-33",
+    "5.18.5",
+    "A point that does not lie on the curve is no public key.",
+    "PUBLIC_KEY_INVALID",
+    allow=(
+        "MECHANISM_PARAM_INVALID | DOMAIN_PARAMS_INVALID | ARGUMENTS_BAD | ATTRIBUTE_VALUE_INVALID",
+    ),
+    needs=(ECDH,),
+)
+def _km_33(stand: Stand) -> str:
+    session = stand.user()
+    return derived(stand, session, ecdh(OFF_CURVE), ec(stand, session)[1])[0]
+
+
+@keys_derived.case(
+    "KM-34",
+    "5.18.5",
+    "A key agreement without the other side's point is refused.",
+    "MECHANISM_PARAM_INVALID",
+    needs=(ECDH,),
+)
+def _km_34(stand: Stand) -> str:
+    session = stand.user()
+    return derived(stand, session, Mechanism(CKM.ECDH1_DERIVE), ec(stand, session)[1])[0]
+
+
+@keys_derived.case(
+    "KM-40",
+    "5.18.5",
+    "A key whose derivation failed is not there.",
+    "refused, 0",
+    needs=(ECDH,),
+)
+def _km_40(stand: Stand) -> tuple[str | int, ...]:
+    session = stand.user()
+    public, private = ec(stand, session)
+    point = ec_point(stand, session, public)
+    name, _ = derived(stand, session, ecdh(point), private, {BOGUS: b"x"})
+    return "refused" if name != "OK" else name, stand.labelled(session, DERIVED)
