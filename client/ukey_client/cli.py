@@ -302,9 +302,18 @@ def _choose(token: "Token", uri: str | None) -> "HeldCertificate":
     from ukey_client.token.port import describe
 
     def ask(held: Sequence["HeldCertificate"]) -> "HeldCertificate":
+        from ukey_client.errors import CertificateAmbiguous
+        from ukey_client.renewal import unfinished
+
+        # A renewal that broke leaves two that are good: the one it began with is surely in force.
+        settled = [one for one in held if not unfinished.is_marked(one.label)]
+        if len(settled) == 1:
+            return settled[0]
+        if not sys.stdin.isatty():
+            raise CertificateAmbiguous(describe(held))
         return held[_ask_which("证书", describe(held))]
 
-    return choose_certificate(token, uri, datetime.now(UTC), ask if sys.stdin.isatty() else None)
+    return choose_certificate(token, uri, datetime.now(UTC), ask)
 
 
 def _ask_which(what: str, lines: Sequence[str]) -> int:
