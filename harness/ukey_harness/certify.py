@@ -73,7 +73,7 @@ def conduct(device: str, suites: tuple[str, ...], folder: Path) -> "tuple[Run, b
     run.selection = ["--device", device, *(word for each in suites for word in ("--suite", each))]
     parts = parts_of(folder, run.id)
     (folder / RECORD).unlink(missing_ok=True)
-    interrupted = _run_child(device, suites, folder, run.id, parts)
+    interrupted = _run_child(device, suites, folder, run, parts)
     if parts.is_dir():  # the child did not live to write the final record
         begun = datetime.fromisoformat(run.started)
         ended = datetime.now(begun.tzinfo)
@@ -105,7 +105,7 @@ def _check(device: str, suites: tuple[str, ...]) -> None:
 
 
 def _run_child(
-    device: str, suites: tuple[str, ...], folder: Path, run_id: str, parts: Path
+    device: str, suites: tuple[str, ...], folder: Path, run: "Run", parts: Path
 ) -> bool:
     """Run pytest on the packaged scenarios and show what it writes down; True if interrupted."""
     environment = {
@@ -114,7 +114,8 @@ def _run_child(
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTEST_ADDOPTS": "",
         "UKEY_SUITES": " ".join(suites),
-        "UKEY_RUN_ID": run_id,
+        "UKEY_RUN_ID": run.id,
+        "UKEY_RUN_SELECTION": "\n".join(run.selection),
     }
     with tempfile.TemporaryDirectory(prefix="ukey-run-") as scratch:
         settings = Path(scratch) / "pytest.ini"

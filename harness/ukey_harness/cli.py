@@ -48,7 +48,6 @@ COMMANDS: dict[str, Place] = {
     "module": _emulator("Print the path of the PKCS#11 module."),
     "rack": _emulator("Run a rack of keys in the foreground."),
     "key": _emulator("Make, list, plug and unplug keys of the running rack."),
-    "fault": _emulator("Plan faults of a key."),
     "trace": _emulator("Show the calls that reached the keys."),
     "certs": _holder("我的证书: list the certificates on the key."),
     "login": _holder("登录: log in to the portal with the key."),

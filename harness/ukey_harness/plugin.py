@@ -84,7 +84,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Put the record of this run together, if scenarios of ours were in it."""
     record = session.config.stash.get(recorded, None)
     if record is not None:
-        record.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+        from ukey_harness.views.files import write_report  # noqa: PLC0415 - only after scenarios
+
+        interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+        record.finish(write_report, interrupted=interrupted)
 
 
 def pytest_terminal_summary(

@@ -19,7 +19,6 @@ from ukey_harness.steps.grammar import needs_of_steps
 from ukey_harness.verdicts.hooks import HOOKS, RecordHooks, worker_name
 from ukey_harness.verdicts.pytest_run import running
 from ukey_harness.verdicts.session import session_of
-from ukey_harness.views.files import write_report
 
 DEFINITIONS = ("key", "portal", "binding", "sealing", "renewal", "pin", "trouble")
 
@@ -37,10 +36,7 @@ def bound_features(names: Sequence[str] = ()) -> list[str]:
     config = running[-1]
     manager = config.pluginmanager
     if not manager.has_plugin(HOOKS):
-        session = session_of(config)
-        if session is not None:
-            session.writer = write_report
-        hooks = RecordHooks(session, worker_name(), hindrance)
+        hooks = RecordHooks(session_of(config), worker_name(), hindrance)
         manager.register(hooks, HOOKS)
         manager.register(staging, "ukey-staging")
         for module in load_definitions():

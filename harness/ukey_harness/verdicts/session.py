@@ -17,7 +17,9 @@ from ukey_harness.verdicts.store import save
 from ukey_harness.verdicts.tool import tool_identity
 from ukey_harness.verdicts.verdict import Verdict
 
+# What `ukey certify` tells the pytest that it starts.
 RUN_VARIABLE = "UKEY_RUN_ID"
+SELECTION_VARIABLE = "UKEY_RUN_SELECTION"
 RECORD = "record.json"
 KEPT_EVERY = 3.0  # seconds; the journals are always up to date, the record need not be
 
@@ -42,8 +44,6 @@ class RecordedSession:
         self.run = run
         self.leads = leads
         self.written: Path | None = None
-        # Writes the final record; whoever has views of it puts their writer here.
-        self.writer: Callable[[Run, Path], None] = _only_record
         self._begun = time.monotonic()
         self._saved = 0.0
 
@@ -68,12 +68,12 @@ class RecordedSession:
         self.run.ended = ended
         return assemble(self.parts, self.run, state)
 
-    def finish(self, *, interrupted: bool) -> None:
-        """Write the final record and remove the journals; only the leading process does."""
+    def finish(self, write: Callable[[Run, Path], None], *, interrupted: bool) -> None:
+        """Have the final record written and remove the journals; only the leading process does."""
         if not self.leads or not self.parts.is_dir():
             return
         state: State = "interrupted" if interrupted else "finished"
-        self.writer(self._assembled(state), self.folder)
+        write(self._assembled(state), self.folder)
         shutil.rmtree(self.parts, ignore_errors=True)
         self.written = self.folder / RECORD
 
@@ -81,10 +81,6 @@ class RecordedSession:
         """Return the counts in one line."""
         counts = ", ".join(f"{self.run.counts[each.value]} {each.value}" for each in Verdict)
         return f"{len(self.run.scenarios)} scenarios: {counts}"
-
-
-def _only_record(run: Run, folder: Path) -> None:
-    save(run, folder / RECORD)
 
 
 def session_of(config: pytest.Config) -> RecordedSession | None:
@@ -98,7 +94,8 @@ def session_of(config: pytest.Config) -> RecordedSession | None:
     handed: list[str] | None = getattr(config, "workerinput", {}).get("ukey_run")
     if handed is None:
         run = new_run(os.environ.get(RUN_VARIABLE))
-        run.selection = list(config.invocation_params.args)
+        told = os.environ.get(SELECTION_VARIABLE)
+        run.selection = told.split("\n") if told else list(config.invocation_params.args)
     else:
         run = new_run(handed[0])
         run.started = handed[1]
