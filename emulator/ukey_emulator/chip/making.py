@@ -1,12 +1,14 @@
 """How objects come to be: brought in, copied, generated, unwrapped, derived; none is kept yet."""
 
+from collections.abc import Callable
+
 from ukey_emulator.terms import CKA, CKK, CKO, CKR
 
-from . import keys, mechanisms
-from .keys import private
+from . import inheritance, keys, mechanisms
+from .keys import private, secret
 from .mechanisms import Parameter
 from .objects import Object, Origin, Template, amended, build
-from .objects.kinds import FALSE, TRUE, as_number, boolean, number, unpack_template
+from .objects.kinds import TRUE, as_number, number, unpack_template
 from .objects.templates import collect
 from .refusal import Refusal
 
@@ -30,11 +32,13 @@ def copy(obj: Object, template: Template, *, as_so: bool = False) -> Object:
 def generate(kind: int, parameter: Parameter, template: Template, *, as_so: bool = False) -> Object:
     """Make a secret key (PKCS#11 3.2 §5.18.1)."""
     mechanism = mechanisms.find(kind)
-    given: dict[int, bytes] = {
-        CKA.CLASS: number(CKO.SECRET_KEY),
-        CKA.KEY_TYPE: number(mechanism.key_types[0]),
-    }
-    obj = build(template, Origin.GENERATED, given, mechanism=kind, as_so=as_so)
+    wanted = collect(template)
+    given: dict[int, bytes] = {CKA.CLASS: number(CKO.SECRET_KEY)}
+    if len(mechanism.key_types) == 1:
+        given[CKA.KEY_TYPE] = number(mechanism.key_types[0])
+    elif as_number(wanted.get(CKA.KEY_TYPE, b"")) not in mechanism.key_types:
+        raise Refusal(CKR.TEMPLATE_INCONSISTENT, "the mechanism makes no keys of this type")
+    obj = build(wanted.items(), Origin.GENERATED, given, mechanism=kind, as_so=as_so)
     obj.attributes.update(mechanism.generate(obj.attributes, parameter))
     keys.complete(obj)
     return obj
@@ -78,51 +82,119 @@ def to_wrap(key: Object, wrapping: Object) -> bytes:
     return material if isinstance(material, bytes) else private.encode(material)
 
 
-def unwrap(clear: bytes, unwrapping: Object, template: Template, *, as_so: bool = False) -> Object:
+def unwrap(
+    clear: bytes, unwrapping: Object, template: Template, *, fill: int = 1, as_so: bool = False
+) -> Object:
     """Make a key from what was unwrapped (PKCS#11 3.2 §5.18.4).
 
+    `fill` says to which multiple of bytes zeros were put behind it before it was wrapped.
     CKR_TEMPLATE_INCONSISTENT where the template contradicts CKA_UNWRAP_TEMPLATE;
     CKR_WRAPPED_KEY_INVALID or CKR_WRAPPED_KEY_LEN_RANGE where the bytes are no such key.
     """
-    forced = unpack_template(unwrapping.attributes.get(CKA.UNWRAP_TEMPLATE, b""))
-    wanted = _forced(collect(template), forced)
+    wanted = _under(unwrapping, CKA.UNWRAP_TEMPLATE, template)
     wanted.setdefault(CKA.EXTRACTABLE, TRUE)
     if as_number(wanted.get(CKA.CLASS, number(0))) == CKO.PRIVATE_KEY:
-        given = _private_part(wanted, clear)
+        given = _private_part(wanted, private.cut(clear) if fill > 1 else clear)
     else:
-        given = {CKA.VALUE: clear}
+        given = {CKA.VALUE: _cut(clear, _length(wanted), fill)}
     obj = build(wanted.items(), Origin.UNWRAPPED, given, as_so=as_so)
     try:
         keys.complete(obj)
     except Refusal as refusal:
         if refusal.code is not CKR.ATTRIBUTE_VALUE_INVALID:
             raise
-        raise Refusal(CKR.WRAPPED_KEY_LEN_RANGE, refusal.why) from refusal
+        code = CKR.WRAPPED_KEY_INVALID if keys.fits(obj) else CKR.WRAPPED_KEY_LEN_RANGE
+        raise Refusal(code, refusal.why) from refusal
     return obj
 
 
 def derive(
-    kind: int, parameter: Parameter, base: Object, template: Template, *, as_so: bool = False
+    kind: int,
+    parameter: Parameter,
+    base: Object,
+    others: tuple[Object, ...],
+    template: Template,
+    *,
+    as_so: bool = False,
 ) -> Object:
-    """Make a secret key from another key (PKCS#11 3.2 §5.18.5)."""
-    forced = unpack_template(base.attributes.get(CKA.DERIVE_TEMPLATE, b""))
-    wanted = _forced(collect(template), forced)
+    """Make a key, or what else the mechanism makes, from other keys (PKCS#11 3.2 §5.18.5)."""
+    mechanism = mechanisms.find(kind)
+    wanted = _under(base, CKA.DERIVE_TEMPLATE, template)
+    parents = (base, *others)
+    given: dict[int, bytes] = {CKA.CLASS: number(mechanism.makes)}
+    if mechanism.makes == CKO.SECRET_KEY:
+        wanted.setdefault(CKA.KEY_TYPE, number(CKK.GENERIC_SECRET))
+        inheritance.before(mechanism.heir, parents, wanted)
+    length = _length(wanted)
+    obj = build(wanted.items(), Origin.DERIVED, given, as_so=as_so)
+    loaded = tuple(map(keys.load, others))
+    value = mechanism.derive_with(keys.load(base), loaded, parameter, length)
+    _fill_in(obj, value)
+    if mechanism.makes == CKO.SECRET_KEY:
+        inheritance.after(mechanism.heir, parents, obj)
+    return obj
+
+
+def from_secret(
+    owner: Object,
+    forced: CKA,
+    template: Template,
+    produce: Callable[[int | None], bytes],
+    *,
+    as_so: bool = False,
+) -> Object:
+    """Make a secret key of what comes out of an encapsulation (PKCS#11 3.2 §5.18.8, §5.18.9).
+
+    `forced` is the attribute of the owner's key that holds a template; `produce` gives the value
+    for the length that the template wants.
+    """
+    wanted = _under(owner, forced, template)
     wanted.setdefault(CKA.CLASS, number(CKO.SECRET_KEY))
     wanted.setdefault(CKA.KEY_TYPE, number(CKK.GENERIC_SECRET))
-    length = as_number(wanted[CKA.VALUE_LEN]) if CKA.VALUE_LEN in wanted else None
-    mechanism = mechanisms.find(kind)
+    length = _length(wanted)
     obj = build(wanted.items(), Origin.DERIVED, as_so=as_so)
     if obj.kind != CKO.SECRET_KEY:
-        raise Refusal(CKR.TEMPLATE_INCONSISTENT, "only secret keys are derived")
-    if length is None:
-        length = keys.fixed_length(obj)
-    obj.attributes[CKA.VALUE] = mechanism.derive(keys.load(base), parameter, length)
-    keys.complete(obj)
-    for history, now in ((CKA.ALWAYS_SENSITIVE, TRUE), (CKA.NEVER_EXTRACTABLE, FALSE)):
-        present = CKA.SENSITIVE if history is CKA.ALWAYS_SENSITIVE else CKA.EXTRACTABLE
-        kept = base.flag(history) and obj.attributes[present] == now
-        obj.attributes[history] = boolean(kept)
+        raise Refusal(CKR.TEMPLATE_INCONSISTENT, "only secret keys are encapsulated")
+    _fill_in(obj, produce(length))
     return obj
+
+
+def _fill_in(obj: Object, value: bytes) -> None:
+    """Give a new object its value, with the parity that its type wants."""
+    if obj.key_type in secret.DES_TYPES:
+        value = secret.with_parity(value)
+    obj.attributes[CKA.VALUE] = value
+    keys.complete(obj)
+
+
+def _under(parent: Object, forced: CKA, template: Template) -> dict[int, bytes]:
+    """Read a template together with the one that the parent forces on its offspring."""
+    return _forced(collect(template), unpack_template(parent.attributes.get(forced, b"")))
+
+
+def _length(wanted: dict[int, bytes]) -> int | None:
+    """Take the length out of a template, or know it from the type of the key.
+
+    CKR_TEMPLATE_INCONSISTENT for a length that no key of the type has.
+    """
+    fixed = None
+    if CKA.KEY_TYPE in wanted:
+        fixed = secret.fixed_length(as_number(wanted[CKA.KEY_TYPE]))
+    if CKA.VALUE_LEN not in wanted:
+        return fixed
+    length = as_number(wanted.pop(CKA.VALUE_LEN))
+    if fixed not in (None, length):
+        raise Refusal(CKR.TEMPLATE_INCONSISTENT, f"such a key has {fixed} bytes")
+    return length
+
+
+def _cut(clear: bytes, length: int | None, fill: int) -> bytes:
+    """Take the zeros off that fill a wrapped key up, if its length is known."""
+    if length is None:
+        return clear
+    if not len(clear) - fill < length <= len(clear):
+        raise Refusal(CKR.WRAPPED_KEY_LEN_RANGE, f"{len(clear)} bytes are no key of {length}")
+    return clear[:length]
 
 
 def _forced(wanted: dict[int, bytes], forced: list[tuple[int, bytes]]) -> dict[int, bytes]:

@@ -85,7 +85,7 @@ def C_UnwrapKey(
     found = find(given, CKF.UNWRAP)
     unwrapping_key, material = key_for(app, session, found, unwrapping, CKA.UNWRAP, _UNWRAPPING)
     clear = found.unwrap(material, require_data(wrapped), parameter_of(given))
-    obj = making.unwrap(clear, unwrapping_key, template, as_so=as_so(app, session))
+    obj = making.unwrap(clear, unwrapping_key, template, fill=found.fill, as_so=as_so(app, session))
     return app.place(session, obj)[0]
 
 
@@ -103,8 +103,12 @@ def C_DeriveKey(
     require_pointer(wanted)
     found = find(given, CKF.DERIVE)
     base_key, _ = key_for(app, session, found, base, CKA.DERIVE)
+    parameter = parameter_of(given)
+    others = tuple(
+        key_for(app, session, found, other, CKA.DERIVE)[0] for other in found.handles(parameter)
+    )
     obj = making.derive(
-        given.type, parameter_of(given), base_key, template, as_so=as_so(app, session)
+        given.type, parameter, base_key, others, template, as_so=as_so(app, session)
     )
     return app.place(session, obj)[0]
 

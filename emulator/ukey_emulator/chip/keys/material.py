@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa as factoring
 
 from ukey_emulator.chip.objects.object import Object
 from ukey_emulator.chip.refusal import Refusal
-from ukey_emulator.terms import CKK, CKO, CKR
+from ukey_emulator.terms import CKA, CKK, CKO, CKR
 
 from . import certificate, ec, edwards, montgomery, rsa, secret
 
@@ -69,6 +69,8 @@ def load(obj: Object) -> Material:
     return obj.material  # type: ignore[return-value]
 
 
-def fixed_length(obj: Object) -> int | None:
-    """Give the bytes that a secret key of this type has, None if it may have several numbers."""
-    return None if obj.key_type is None else secret.fixed_length(obj.key_type)
+def fits(obj: Object) -> bool:
+    """Tell whether a secret key's value has a length that keys of its type can have."""
+    return obj.key_type is not None and secret.fits(
+        obj.key_type, len(obj.attributes.get(CKA.VALUE, b""))
+    )

@@ -26,6 +26,17 @@ def encode(material: object) -> bytes:
     return material.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
+def cut(data: bytes) -> bytes:
+    """Take off what stands behind the DER of a structure (§6.11.4: zeros fill it up)."""
+    if len(data) < 2:  # noqa: PLR2004 - a tag and a length
+        return data
+    head, length = 2, data[1]
+    if length & 0x80:
+        head += length & 0x7F
+        length = int.from_bytes(data[2:head], "big")
+    return data[: head + length]
+
+
 def decode(data: bytes) -> tuple[int, dict[int, bytes]]:
     """Read PKCS#8: give key type and attributes; CKR_WRAPPED_KEY_INVALID if it is none."""
     try:

@@ -51,6 +51,11 @@ def fixed_length(key_type: int) -> int | None:
     return next(iter(lengths)) if len(lengths) == 1 else None
 
 
+def fits(key_type: int, length: int) -> bool:
+    """Tell whether a key of this type can have so many bytes."""
+    return length in _LENGTHS.get(key_type, ())
+
+
 def generate(key_type: int, length: int) -> bytes:
     """Draw a key of `length` bytes; CKR_ATTRIBUTE_VALUE_INVALID for an impossible length."""
     _refuse_length(key_type, length)
@@ -110,5 +115,5 @@ def triple(value: bytes) -> bytes:
 
 
 def _refuse_length(key_type: int, length: int) -> None:
-    if length not in _LENGTHS[key_type]:
+    if not fits(key_type, length):
         raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, f"no such key of {length} bytes")

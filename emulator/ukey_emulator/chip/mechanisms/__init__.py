@@ -3,13 +3,51 @@
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKR
 
-from . import aes, digests, ecdh, ecdsa, eddsa, hmac, keywrap, raw_rsa, rsa
-from .base import Ciphering, Digester, Mechanism, Parameter, Recovery, Signer, Verifier
+from . import (
+    aes,
+    aes_aead,
+    des,
+    digests,
+    ecdh,
+    ecdsa,
+    eddsa,
+    hmac,
+    keywrap,
+    macs,
+    raw_rsa,
+    rsa,
+)
+from .base import (
+    Ciphering,
+    Digester,
+    Heir,
+    Mechanism,
+    Opening,
+    Parameter,
+    Recovery,
+    Sealed,
+    Sealing,
+    Signer,
+    Verifier,
+)
+
+_FAMILIES = (
+    rsa,
+    raw_rsa,
+    ecdsa,
+    eddsa,
+    ecdh,
+    aes,
+    aes_aead,
+    keywrap,
+    des,
+    macs,
+    hmac,
+    digests,
+)
 
 MECHANISMS: dict[int, Mechanism] = {
-    mechanism.kind: mechanism
-    for family in (rsa, raw_rsa, ecdsa, eddsa, ecdh, aes, keywrap, hmac, digests)
-    for mechanism in family.MECHANISMS
+    mechanism.kind: mechanism for family in _FAMILIES for mechanism in family.MECHANISMS
 }
 
 
@@ -25,9 +63,13 @@ __all__ = [
     "MECHANISMS",
     "Ciphering",
     "Digester",
+    "Heir",
     "Mechanism",
+    "Opening",
     "Parameter",
     "Recovery",
+    "Sealed",
+    "Sealing",
     "Signer",
     "Verifier",
     "find",

@@ -1,10 +1,11 @@
 """What a mechanism is: a declaration, and operations that all refuse until one is written."""
 
+from enum import Enum
 from typing import ClassVar, Protocol
 
 from ukey_emulator.chip.keys import Material
 from ukey_emulator.chip.refusal import Refusal
-from ukey_emulator.terms import CKM, CKR
+from ukey_emulator.terms import CKM, CKO, CKR
 
 # A mechanism's parameter: absent, the bytes of a flat structure, or the fields of one that
 # pointed to more.
@@ -80,6 +81,41 @@ class Ciphering(Protocol):
         """Give the rest of the output."""
 
 
+class Sealed(Protocol):
+    """One message that is being encrypted; `nonce` is what it is encrypted with."""
+
+    nonce: bytes
+
+    def update(self, data: bytes) -> bytes:
+        """Take a part of the plaintext, give as much ciphertext."""
+
+    def tag(self) -> bytes:
+        """Give the tag, at the end."""
+
+
+class Sealing(Protocol):
+    """The encryption of messages, one after another under one key."""
+
+    def begin(self, parameter: Parameter, extra: bytes, length: int | None) -> Sealed:
+        """Begin a message with its associated data, of `length` bytes if that is known."""
+
+
+class Opening(Protocol):
+    """The decryption of messages, one after another under one key."""
+
+    def open(self, parameter: Parameter, extra: bytes, sealed: bytes) -> bytes:
+        """Open a message whose tag stands in its parameter (CKR_AEAD_DECRYPT_FAILED)."""
+
+
+class Heir(Enum):
+    """What a derived key takes over from its base in secrecy (PKCS#11 3.2 §6.3.20, §6.43)."""
+
+    FREE = "the template says"
+    LIKE = "as the base where the template is silent"
+    BOUND = "never less secret than the base"
+    STRICT = "refused where the template makes it less secret than the base"
+
+
 class Mechanism:
     """One mechanism: its declaration, and the operations that it carries out.
 
@@ -87,10 +123,16 @@ class Mechanism:
     what is supported is what is written. `flags` are the CKF bits of C_GetMechanismInfo,
     `sizes` the smallest and largest key in the mechanism's own unit (PKCS#11 3.2 §3.6).
     `key_types` are the CKK of keys that fit.
+
+    Keys to be wrapped are filled up with zeros to a multiple of `fill` bytes. A derivation makes
+    an object of the class `makes`, which inherits secrecy as `heir` says.
     """
 
     flags: ClassVar[int] = 0
-    key_types: ClassVar[tuple[int, ...]] = ()
+    key_types: tuple[int, ...] = ()
+    fill: int = 1
+    makes: ClassVar[int] = CKO.SECRET_KEY
+    heir: ClassVar[Heir] = Heir.FREE
 
     def __init__(self, kind: CKM, sizes: tuple[int, int] = (0, 0)) -> None:
         self.kind = kind
@@ -127,7 +169,19 @@ class Mechanism:
     def wrap(self, key: Material, data: bytes, parameter: Parameter) -> bytes:
         """Wrap a key, given as bytes; where nothing else is defined, by encrypting it."""
         context = self.encrypt(key, parameter)
-        return context.update(data) + context.finish()
+        return context.update(data + bytes(-len(data) % self.fill)) + context.finish()
+
+    def wrap_with_nonce(
+        self, key: Material, data: bytes, parameter: Parameter
+    ) -> tuple[bytes | None, bytes]:
+        """Wrap a key; give the nonce if the key may have made one, and the wrapped key."""
+        return None, self.wrap(key, data, parameter)
+
+    def wrap_sealed(
+        self, key: Material, data: bytes, parameter: Parameter, extra: bytes
+    ) -> tuple[bytes | None, bytes | None, bytes]:
+        """Wrap a key with associated data; give nonce, tag and wrapped key."""
+        raise self._refusal(key, data, parameter, extra)
 
     def unwrap(self, key: Material, wrapped: bytes, parameter: Parameter) -> bytes:
         """Unwrap a key: give its bytes; where nothing else is defined, by decrypting them.
@@ -140,9 +194,55 @@ class Mechanism:
         except Refusal as refusal:
             raise Refusal(_OF_WRAPPED.get(refusal.code, refusal.code), refusal.why) from None
 
+    def unwrap_sealed(
+        self, key: Material, wrapped: bytes, parameter: Parameter, extra: bytes
+    ) -> bytes:
+        """Unwrap a key with associated data."""
+        raise self._refusal(key, wrapped, parameter, extra)
+
+    def seal_messages(self, key: Material) -> Sealing:
+        """Begin the encryption of messages."""
+        raise self._refusal(key)
+
+    def open_messages(self, key: Material) -> Opening:
+        """Begin the decryption of messages."""
+        raise self._refusal(key)
+
+    def handles(self, parameter: Parameter) -> tuple[int, ...]:
+        """Give the handles of further keys that a derivation's parameter names."""
+        del parameter
+        return ()
+
     def derive(self, base: Material, parameter: Parameter, length: int | None) -> bytes:
         """Derive `length` bytes, or as many as the mechanism gives."""
         raise self._refusal(base, parameter, length)
+
+    def derive_with(
+        self,
+        base: Material,
+        others: tuple[Material, ...],
+        parameter: Parameter,
+        length: int | None,
+    ) -> bytes:
+        """Derive from the base and the keys that `handles` named, which are none here."""
+        del others
+        return self.derive(base, parameter, length)
+
+    def encapsulate(
+        self, key: Material, parameter: Parameter, length: int | None
+    ) -> tuple[bytes, bytes]:
+        """Make a secret of `length` bytes and the ciphertext that brings it to the key's owner."""
+        raise self._refusal(key, parameter, length)
+
+    def ciphertext_length(self, key: Material) -> int:
+        """Give the length of the ciphertext of an encapsulation, in bytes."""
+        raise self._refusal(key)
+
+    def decapsulate(
+        self, key: Material, parameter: Parameter, ciphertext: bytes, length: int | None
+    ) -> bytes:
+        """Take the secret of `length` bytes out of a ciphertext."""
+        raise self._refusal(key, parameter, ciphertext, length)
 
     def generate(self, wanted: dict[int, bytes], parameter: Parameter) -> dict[int, bytes]:
         """Make a secret key: give the attributes of its material."""

@@ -13,6 +13,8 @@ ALGORITHMS: dict[int, hashes.HashAlgorithm] = {
     CKM.SHA256: hashes.SHA256(),
     CKM.SHA384: hashes.SHA384(),
     CKM.SHA512: hashes.SHA512(),
+    CKM.SHA512_224: hashes.SHA512_224(),
+    CKM.SHA512_256: hashes.SHA512_256(),
     CKM.SHA3_224: hashes.SHA3_224(),
     CKM.SHA3_256: hashes.SHA3_256(),
     CKM.SHA3_384: hashes.SHA3_384(),

@@ -1,7 +1,5 @@
 """Elliptic curve Diffie-Hellman (PKCS#11 3.2 §6.3.20, §6.3.21), Montgomery key pairs."""
 
-from typing import ClassVar
-
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
@@ -55,7 +53,7 @@ class Ecdh(Mechanism):
         | CKF.EC_COMPRESS
     )
 
-    key_types: ClassVar[tuple[int, ...]] = (CKK.EC, CKK.EC_MONTGOMERY)
+    key_types: tuple[int, ...] = (CKK.EC, CKK.EC_MONTGOMERY)
 
     def derive(self, base: Material, parameter: Parameter, length: int | None) -> bytes:
         """Derive; the parameter is CK_ECDH1_DERIVE_PARAMS."""
@@ -105,14 +103,14 @@ def spread(secret: bytes, kdf: int, shared: bytes | None, length: int | None) ->
 class CofactorEcdh(Ecdh):
     """The same: all short Weierstrass curves here have the cofactor 1 (§6.3.21)."""
 
-    key_types: ClassVar[tuple[int, ...]] = (CKK.EC,)
+    key_types = (CKK.EC,)
 
 
 class PairGeneration(Mechanism):
     """Montgomery key pairs (§6.3.11)."""
 
     flags = CKF.GENERATE_KEY_PAIR | CKF.EC_F_P | CKF.EC_OID | CKF.EC_CURVENAME | CKF.EC_COMPRESS
-    key_types: ClassVar[tuple[int, ...]] = (CKK.EC_MONTGOMERY,)
+    key_types = (CKK.EC_MONTGOMERY,)
 
     def generate_pair(
         self, wanted: dict[int, bytes], parameter: Parameter

@@ -1,7 +1,5 @@
 """EdDSA and Edwards key pairs (PKCS#11 3.2 §6.3.10, §6.3.16)."""
 
-from typing import ClassVar
-
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
@@ -97,7 +95,7 @@ class Eddsa(Mechanism):
     """EdDSA in the five schemes of RFC 8032; the parameter is CK_EDDSA_PARAMS, or none."""
 
     flags = CKF.SIGN | CKF.VERIFY | _CURVES
-    key_types: ClassVar[tuple[int, ...]] = (CKK.EC_EDWARDS,)
+    key_types = (CKK.EC_EDWARDS,)
 
     def sign(self, key: Material, parameter: Parameter) -> Signer:
         """Begin a signature."""
@@ -118,7 +116,7 @@ class PairGeneration(Mechanism):
     """Edwards key pairs."""
 
     flags = CKF.GENERATE_KEY_PAIR | _CURVES
-    key_types: ClassVar[tuple[int, ...]] = (CKK.EC_EDWARDS,)
+    key_types = (CKK.EC_EDWARDS,)
 
     def generate_pair(
         self, wanted: dict[int, bytes], parameter: Parameter

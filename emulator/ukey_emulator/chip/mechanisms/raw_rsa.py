@@ -1,7 +1,5 @@
 """RSA without padding, CKM_RSA_X_509 (PKCS#11 3.2 §6.1.11)."""
 
-from typing import ClassVar
-
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ukey_emulator.chip.keys import Material
@@ -106,7 +104,7 @@ class X509(Mechanism):
     flags = (
         CKF.SIGN | CKF.VERIFY | CKF.SIGN_RECOVER | CKF.VERIFY_RECOVER | CKF.ENCRYPT | CKF.DECRYPT
     )
-    key_types: ClassVar[tuple[int, ...]] = (CKK.RSA,)
+    key_types = (CKK.RSA,)
 
     def sign(self, key: Material, parameter: Parameter) -> Signer:
         """Begin a signature."""
