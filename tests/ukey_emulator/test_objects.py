@@ -257,7 +257,7 @@ def test_a_kill_at_any_instant_leaves_a_key_that_opens(keyring: Keyring, millise
     writer.stdout.close()
     chip = Chip.open(path)
     chip.log_in(Role.USER, PIN)
-    for obj in chip.objects(private=True):
+    for obj in chip.find({}, private=True):
         assert obj.attributes[CKA.VALUE] == b"x" * 3000
     chip.close()
 
