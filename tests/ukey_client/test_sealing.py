@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from asn1crypto import x509 as asn1_x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from PIL import Image
+from PIL import Image, ImageFile
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -309,9 +309,17 @@ def test_no_seal_on_the_key(make_key: Callable[..., Key], ca: SmallCa) -> None:
 
 
 @pytest.mark.parametrize("picture", [b"", b"no picture", seal_picture()[:200]])
+@pytest.mark.parametrize("lenient", [False, True])
 def test_a_damaged_seal_on_the_key(
-    make_key: Callable[..., Key], ca: SmallCa, picture: bytes
+    make_key: Callable[..., Key],
+    ca: SmallCa,
+    picture: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    lenient: bool,
 ) -> None:
+    # weasyprint turns this switch for the whole process
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
     make_key("p256", with_seal=False)
     with Library() as library:
         token_ = library.get_token(token_label=LABEL)

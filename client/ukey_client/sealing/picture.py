@@ -1,9 +1,11 @@
 """The seal's picture, from the key to the appearance of the signature."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 from pyhanko.pdf_utils import layout
 from pyhanko.pdf_utils.images import PdfImage
 from pyhanko.stamp import StaticStampStyle
@@ -19,12 +21,26 @@ def load_picture(data: bytes | None) -> Image.Image:
     if data is None:
         raise SealPictureAbsent
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+        with _whole_pictures(), Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             if max(picture.size) > _LARGEST:
                 raise SealPictureAbsent(damaged=True)
             return picture.convert("RGBA")
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise SealPictureAbsent(damaged=True) from error
+
+
+@contextmanager
+def _whole_pictures() -> Iterator[None]:
+    """Refuse a picture that breaks off, also where another library lets such pictures pass.
+
+    Pillow has one switch for the whole process, and weasyprint for one turns it.
+    """
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def appearance(picture: Image.Image, turned: int) -> StaticStampStyle:
