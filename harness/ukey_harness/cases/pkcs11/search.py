@@ -3,7 +3,7 @@
 from ukey_harness.cases.case import Section
 from ukey_harness.cases.pkcs11.keys import data
 from ukey_harness.cases.pkcs11.needs import mechanism
-from ukey_harness.cases.pkcs11.stand import MARK, Stand
+from ukey_harness.cases.pkcs11.stand import MARK, Stand, number
 from ukey_harness.cryptoki.arguments import Cell, Mechanism, Template
 from ukey_harness.cryptoki.names import CKA, CKF, CKM, CKO
 
@@ -198,9 +198,8 @@ def _fi_11(stand: Stand) -> tuple[str, str]:
 )
 def _fi_12(stand: Stand) -> str:
     session = stand.session(write=False)
-    unasked = [CKO.HW_FEATURE]
-    for handle in stand.find(session):
-        value = stand.attribute(session, handle, CKA.CLASS)
-        if value is not None and int.from_bytes(value, "little") in unasked:
-            return "a hardware feature"
-    return "none unasked"
+    stand.create(session, data())
+    classes = {number(stand.attribute(session, each, CKA.CLASS)) for each in stand.find(session)}
+    if CKO.HW_FEATURE in classes:
+        return "a hardware feature"
+    return "none unasked" if CKO.DATA in classes else "not even what is there"

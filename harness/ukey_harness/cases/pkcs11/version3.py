@@ -193,7 +193,7 @@ def _v3_08(stand: Stand) -> tuple[str, str]:
     odd = []
     for major, minor in [*LISTS, (1, 0), (9, 9)]:
         name, *given = interface_of(stand, major, minor)
-        right = name == "OK" and given[1] == f"{major}.{minor}"
+        right = name == "OK" and given[1:] == [f"{major}.{minor}"]
         if not right and name not in {"FUNCTION_FAILED", "ARGUMENTS_BAD"}:
             odd.append(f"{major}.{minor}: {name} {' '.join(given)}")
     found = ffi.new("CK_INTERFACE **")
