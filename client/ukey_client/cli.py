@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,19 +68,26 @@ def _quiet_libraries() -> Iterator[None]:
     if os.environ.get(_DEBUG):
         yield
         return
-    before, silence = sys.unraisablehook, logging.NullHandler()
+    unraised, printed, silence = sys.unraisablehook, sys.excepthook, logging.NullHandler()
 
-    def hook(fault: "sys.UnraisableHookArgs") -> None:
+    def ignore(fault: "sys.UnraisableHookArgs") -> None:
         if not type(fault.exc_value).__module__.startswith("pkcs11."):
-            before(fault)
+            unraised(fault)
 
-    sys.unraisablehook = hook
+    def leave_out(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        if not kind.__module__.startswith("pkcs11."):
+            printed(kind, error, trace)
+
+    # Cython first prints such an error like an uncaught one, then hands it to the other hook.
+    sys.unraisablehook, sys.excepthook = ignore, leave_out
     logging.getLogger().addHandler(silence)
     try:
         yield
     finally:
         logging.getLogger().removeHandler(silence)
-        sys.unraisablehook = before
+        sys.unraisablehook, sys.excepthook = unraised, printed
 
 
 def _report(ctx: click.Context, error: HolderError) -> None:
