@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from ukey_harness.device.claim import read_device_file
+from ukey_harness.device.examiner import ask
 from ukey_harness.features_folder import suite_names
 from ukey_harness.verdicts.record import ScenarioRecord
 from ukey_harness.verdicts.store import load
@@ -251,6 +252,48 @@ def children_of(pid: int) -> list[int]:
         if int(fields[1]) == pid:
             found.append(int(status.parent.name))
     return found
+
+
+@needs_softhsm
+def test_a_vendors_key_with_its_owners_consent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole story on a key that was there before; SoftHSM2 plays the vendor's module."""
+    module = read_device_file("softhsm2").module
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
+    request = {"verb": "initialise", "module": module, "label": "theirs", "serial": ""}
+    request |= {"so_pin": "so-pin-24680", "pin": "999999"}
+    serial = ask(request, {"SOFTHSM2_CONF": str(tmp_path / "conf")})["serial"]
+    file = tmp_path / "vendor.toml"
+    file.write_text(
+        f"""
+        [device]
+        name = "某厂的钥匙"
+        kind = "module"
+        module = "{module}"
+        serial = "{serial}"
+        [consent]
+        erase = "序列号 {serial} 的钥匙可以清空"
+        [pins]
+        user_env = "VENDOR_PIN"
+        so_env = "VENDOR_SO_PIN"
+        [environment]
+        SOFTHSM2_CONF = "{tmp_path / "conf"}"
+        """,
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("VENDOR_PIN", "86421357")
+    monkeypatch.setenv("VENDOR_SO_PIN", "so-pin-24680")
+    report = tmp_path / "report"
+    done = certify("--device", str(file), "--suite", "story", "--report", str(report))
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = load(report / "record.json")
+    assert run.counts["met"] == 1
+    assert run.device is not None
+    assert run.device.claimed["serial"] == serial
+    for view in report.iterdir():
+        assert "86421357" not in view.read_text(encoding="utf-8")
 
 
 @needs_softhsm
