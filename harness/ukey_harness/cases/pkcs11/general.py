@@ -241,7 +241,7 @@ def _gp_09(stand: Stand) -> str:
         stand.rv("OpenSession", 0, flags, None, None, Cell()),
         stand.rv("CloseAllSessions", 0),
         stand.rv("GetSessionInfo", 1, ffi.new("CK_SESSION_INFO *")),
-        stand.rv("Login", 1, 1, b"123456"),
+        stand.rv("Login", 1, NOBODY, b"000000"),
         stand.rv("FindObjectsInit", 1, None, 0),
         stand.rv("GenerateRandom", 1, b"12345678"),
         stand.rv("WaitForSlotEvent", 1, Cell(), None),

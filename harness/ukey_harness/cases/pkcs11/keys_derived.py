@@ -15,7 +15,7 @@ ECDH = all_of(
     mechanism(CKM.ECDH1_DERIVE, use=CKF.DERIVE),
 )
 OFF_CURVE = b"\4" + bytes(31) + b"\1" + bytes(31) + b"\1"  # (1, 1) does not lie on P-256
-DERIVED = "ukeylab derived"
+DERIVED = "ukeylab-case derived"
 
 
 def template(more: More | None = None) -> More:

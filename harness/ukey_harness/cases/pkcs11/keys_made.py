@@ -281,7 +281,7 @@ def _km_35(stand: Stand) -> tuple[str, str]:
 @keys_made.case(
     "KM-36",
     "4.11",
-    "The check value of a key, if there is one, begins a block of zeros that the key has encrypted.",
+    "The check value of a key, if it has one, begins a block of zeros that the key has encrypted.",
     "same",
     allow=("none",),
     needs=(ECB,),

@@ -29,7 +29,7 @@ FLAGS = {
 def lock(stand: Stand, session: int, user: CKU = CKU.USER) -> tuple[TokenFlag, TokenFlag]:
     """Give wrong PINs until that one is locked; return the flags before the last and after it."""
     locked = FLAGS[user][1]
-    right = stand.subject.so_pin if user == CKU.SO else stand.subject.pin
+    right = stand.pin(user)
     before = after = stand.token_flags()
     for _ in range(MOST_TRIES):
         if locked in after:
@@ -78,7 +78,7 @@ def _lk_02(stand: Stand) -> tuple[str | int, ...]:
     lock(stand, session)
     return (
         stand.login(session),
-        set_pin(stand, session, stand.subject.pin, NEW_PIN),
+        set_pin(stand, session, stand.pin(), NEW_PIN),
         stand.state(session),
     )
 
@@ -188,7 +188,7 @@ def _lk_07(stand: Stand) -> tuple[str, str]:
     if name == "OK":
         handle = stand.rv("FindObjectsInit", session, None, 0)
         name = handle
-    return name, set_pin(stand, session, stand.subject.pin, NEW_PIN)
+    return name, set_pin(stand, session, stand.pin(), NEW_PIN)
 
 
 @lockout.case(
@@ -202,7 +202,7 @@ def _lk_07(stand: Stand) -> tuple[str, str]:
 )
 def _lk_08(stand: Stand) -> tuple[str, ...]:
     session = stand.session()
-    stand.act("enter_pin", pin=stand.subject.pin)
+    stand.act("enter_pin", pin=stand.pin())
     first = stand.rv("Login", session, CKU.USER, None, 0)
     second = stand.rv("Logout", session)
     stand.act("cancel_pin")

@@ -21,13 +21,14 @@ def _mi_01(stand: Stand) -> str:
     stand.session()
     how, bad = Mechanism(CKM.SHA256), NOBODY
     handles = stand.module.ffi.new("CK_ULONG[2]")
+    pin = stand.pin().encode()  # the right one: should a handle pass, no try is spent
     calls: tuple[tuple[object, ...], ...] = (
         ("CloseSession",),
         ("GetSessionInfo", stand.module.ffi.new("CK_SESSION_INFO *")),
-        ("Login", CKU.USER, b"00000000"),
+        ("Login", CKU.USER, pin),
         ("Logout",),
-        ("SetPIN", b"00000000", b"00000001"),
-        ("InitPIN", b"00000000"),
+        ("SetPIN", pin, pin),
+        ("InitPIN", pin),
         ("CreateObject", Template({CKA.CLASS: 0}), Cell()),
         ("CopyObject", 1, Template(), Cell()),
         ("DestroyObject", 1),
@@ -92,5 +93,5 @@ def _mi_02(stand: Stand) -> tuple[str, ...]:
 )
 def _mi_03(stand: Stand) -> tuple[str | int, ...]:
     session = stand.session()
-    name = stand.rv("LoginUser", session, CKU.USER, stand.subject.pin.encode(), None, 0)
+    name = stand.rv("LoginUser", session, CKU.USER, stand.pin().encode(), None, 0)
     return name, stand.state(session)

@@ -14,12 +14,11 @@ def mechanism(*kinds: CKM, use: int = 0) -> Need:
     """Need mechanisms that the token lists; with use, each must be good for all of that."""
 
     def missing(stand: Stand) -> str:
-        listed = stand.mechanisms
         for kind in kinds:
-            if kind not in listed:
+            if kind not in stand.mechanisms:
                 return f"The token does not list CKM_{kind.name} (C_GetMechanismList)."
-            if use & ~listed[kind]:
-                lacking = CKF(use & ~listed[kind])
+            lacking = CKF(use & ~stand.mechanism_flags(kind) if use else 0)
+            if lacking:
                 return f"CKM_{kind.name} lacks {_flag_names(lacking)} (C_GetMechanismInfo)."
         return ""
 

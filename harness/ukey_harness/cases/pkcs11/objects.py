@@ -208,14 +208,14 @@ def _ob_15(stand: Stand) -> tuple[str | int, ...]:
 def _ob_16(stand: Stand) -> tuple[str | int, ...]:
     session = stand.user()
     source = stand.create(session, data())
-    name, copy = copied(stand, session, source, {CKA.TOKEN: True, CKA.LABEL: "ukeylab copy"})
+    name, copy = copied(stand, session, source, {CKA.TOKEN: True, CKA.LABEL: "ukeylab-case copy"})
     if name != "OK":
         return (name,)
     values = stand.attributes(session, copy, CKA.TOKEN, CKA.LABEL, CKA.VALUE)[1]
     seen = (
         name,
         truth(values[0]),
-        "new label" if values[1] == b"ukeylab copy" else "another label",
+        "new label" if values[1] == b"ukeylab-case copy" else "another label",
         "same value" if values[2] == data()[CKA.VALUE] else "another value",
         stand.labelled(session),
     )

@@ -102,9 +102,9 @@ def _pn_05(stand: Stand) -> tuple[str, ...]:
 )
 def _pn_06(stand: Stand) -> tuple[str, ...]:
     session = stand.session(write=False)
-    first = set_pin(stand, session, stand.subject.pin, NEW_PIN)
+    first = set_pin(stand, session, stand.pin(), NEW_PIN)
     stand.enter(session)
-    return first, set_pin(stand, session, stand.subject.pin, NEW_PIN)
+    return first, set_pin(stand, session, stand.pin(), NEW_PIN)
 
 
 @pins.case(
@@ -129,7 +129,7 @@ def _pn_07(stand: Stand) -> tuple[str, ...]:
 )
 def _pn_08(stand: Stand) -> tuple[str, ...]:
     session = stand.session()
-    name = set_pin(stand, session, stand.subject.pin, NEW_PIN)
+    name = set_pin(stand, session, stand.pin(), NEW_PIN)
     return name, stand.login(session), stand.login(session, pin=NEW_PIN)
 
 
@@ -142,9 +142,11 @@ def _pn_08(stand: Stand) -> tuple[str, ...]:
 )
 def _pn_09(stand: Stand) -> tuple[str, ...]:
     session = stand.so()
-    name = set_pin(stand, session, stand.subject.so_pin, NEW_PIN)
+    name = set_pin(stand, session, stand.pin(CKU.SO), NEW_PIN)
     stand.must("Logout", session)
     old, new = stand.login(session, CKU.SO), stand.login(session, CKU.SO, NEW_PIN)
+    if new == "OK":  # a key is not left with an SO PIN that its owner does not know
+        set_pin(stand, session, NEW_PIN, stand.pin(CKU.SO))
     stand.must("CloseSession", session)
     return name, old, new, stand.login(stand.session())
 
@@ -160,7 +162,7 @@ def _pn_09(stand: Stand) -> tuple[str, ...]:
 def _pn_10(stand: Stand) -> tuple[str, ...]:
     session, info = stand.session(), stand.token_info()
     short, long = int(info.ulMinPinLen) - 1, int(info.ulMaxPinLen) + 1
-    names = [set_pin(stand, session, stand.subject.pin, "7" * length) for length in (short, long)]
+    names = [set_pin(stand, session, stand.pin(), "7" * length) for length in (short, long)]
     return names[0], names[1], stand.login(session)
 
 
@@ -182,7 +184,7 @@ def _pn_11(stand: Stand) -> tuple[str | int, ...]:
 def failed_flags(stand: Stand, user: int) -> tuple[TokenFlag, str]:
     """Log in wrongly once; return the token's flags after that, and what C_Login returned."""
     session = stand.session()
-    pin = stand.subject.so_pin if user == CKU.SO else stand.subject.pin
+    pin = stand.pin(user)
     name = stand.login(session, user, stand.wrong_pin(pin))
     return stand.token_flags(), name
 
@@ -243,7 +245,7 @@ def _pn_13(stand: Stand) -> tuple[str, ...]:
     else:
         if not stand.subject.locks_after:
             raise NotApplicable(
-                f"The token does not lock its PIN: after {MOST_TRIES} wrong ones the right one gives "
+                f"The token locks no PIN: after {MOST_TRIES} wrong ones the right one gives "
                 f"CKR_{stand.login(session)}."
             )
     return (
@@ -277,7 +279,7 @@ def _pn_14(stand: Stand) -> tuple[str, ...]:
 )
 def _pn_15(stand: Stand) -> tuple[str | int, ...]:
     session = stand.session()
-    name = stand.login(session, CKU.SO, stand.wrong_pin(stand.subject.so_pin))
+    name = stand.login(session, CKU.SO, stand.wrong_pin(stand.pin(CKU.SO)))
     seen = name, stand.state(session)
     stand.login(session, CKU.SO)
     return seen
@@ -328,7 +330,7 @@ def _pn_18(stand: Stand) -> tuple[str | int, ...]:
 )
 def _pn_19(stand: Stand) -> tuple[str, ...]:
     session, pin = stand.session(), "密码六位数"
-    name = set_pin(stand, session, stand.subject.pin, pin)
+    name = set_pin(stand, session, stand.pin(), pin)
     return name, stand.login(session, pin=pin[:-1]), stand.login(session, pin=pin)
 
 

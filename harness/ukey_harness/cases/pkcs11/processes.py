@@ -153,7 +153,7 @@ def _fk_04(stand: Stand) -> tuple[str | int, ...]:
     def make() -> Seen:
         session = other.user()
         other.create(session, data({CKA.TOKEN: True}))
-        other.create(session, data({CKA.LABEL: "ukeylab passing"}))
+        other.create(session, data({CKA.LABEL: "ukeylab-case passing"}))
         return "made"
 
     process = Process(make=make, count=lambda: other.labelled(other.session()))
@@ -163,7 +163,7 @@ def _fk_04(stand: Stand) -> tuple[str | int, ...]:
     if made != ("made",):
         return made
     found = stand.find(session, {CKA.LABEL: MARK})
-    passing = stand.labelled(session, "ukeylab passing")
+    passing = stand.labelled(session, "ukeylab-case passing")
     state = stand.state(session)
     stand.enter(session)
     for handle in found:

@@ -255,13 +255,13 @@ def _ev_08(stand: Stand) -> tuple[str, ...]:
 def _ev_09(stand: Stand) -> tuple[str | int, ...]:
     session = stand.user()
     stand.create(session, data({CKA.TOKEN: True}))
-    stand.create(session, data({CKA.LABEL: "ukeylab passing"}))
+    stand.create(session, data({CKA.LABEL: "ukeylab-case passing"}))
     stand.act("take_out")
     stand.act("plug_in")
     stand.forget_slot()
     old = stand.rv("GetSessionInfo", session, stand.module.ffi.new("CK_SESSION_INFO *"))
     new = stand.session()
-    seen = old, stand.state(new), stand.labelled(new), stand.labelled(new, "ukeylab passing")
+    seen = old, stand.state(new), stand.labelled(new), stand.labelled(new, "ukeylab-case passing")
     stand.enter(new)
     for handle in stand.find(new, {CKA.TOKEN: True, CKA.PRIVATE: False}):
         stand.rv("DestroyObject", new, handle)

@@ -374,13 +374,13 @@ def _se_29(stand: Stand) -> tuple[str, ...]:
 def _se_30(stand: Stand) -> tuple[int, int]:
     session = stand.user()
     stand.create(session, data(KEPT_PRIVATE))
-    stand.create(session, data({**KEPT, CKA.LABEL: "ukeylab public"}))
+    stand.create(session, data({**KEPT, CKA.LABEL: "ukeylab-case public"}))
     stand.must("Logout", session)
     stand.enter(session, CKU.SO)
-    seen = stand.labelled(session), stand.labelled(session, "ukeylab public")
+    seen = stand.labelled(session), stand.labelled(session, "ukeylab-case public")
     stand.must("Logout", session)
     stand.enter(session)
-    for handle in stand.find(session, {CKA.LABEL: "ukeylab public"}):
+    for handle in stand.find(session, {CKA.LABEL: "ukeylab-case public"}):
         stand.must("DestroyObject", session, handle)
     return seen
 

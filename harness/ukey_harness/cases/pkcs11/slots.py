@@ -279,7 +279,7 @@ def _st_20(stand: Stand) -> str:
 
 def init_token(stand: Stand, pin: str | None = None, label: bytes = LABEL) -> str:
     """C_InitToken, with the right SO PIN unless another is given."""
-    secret = (stand.subject.so_pin if pin is None else pin).encode()
+    secret = (stand.pin(CKU.SO) if pin is None else pin).encode()
     return stand.rv("InitToken", stand.slot, secret, Raw(label))
 
 
@@ -307,7 +307,7 @@ def _st_21(stand: Stand) -> tuple[str, str]:
 )
 def _st_22(stand: Stand) -> tuple[str, ...]:
     before = padded_text(stand.token_info().label)
-    name = init_token(stand, stand.wrong_pin(stand.subject.so_pin))
+    name = init_token(stand, stand.wrong_pin(stand.pin(CKU.SO)))
     same = padded_text(stand.token_info().label) == before
     return name, "same label" if same else "new label", stand.login(stand.session())
 
@@ -315,13 +315,13 @@ def _st_22(stand: Stand) -> tuple[str, ...]:
 @slots.case("ST-23", "5.5.7", "C_InitToken refuses an unknown slot.", "SLOT_ID_INVALID")
 def _st_23(stand: Stand) -> str:
     stand.initialize()
-    return stand.rv("InitToken", NOBODY, stand.subject.so_pin.encode(), Raw(LABEL))
+    return stand.rv("InitToken", NOBODY, stand.pin(CKU.SO).encode(), Raw(LABEL))
 
 
 @slots.case("ST-24", "5.5.7", "C_InitToken refuses a NULL label.", "ARGUMENTS_BAD",
             changes=Changes.TOKEN)  # fmt: skip
 def _st_24(stand: Stand) -> str:
-    return stand.rv("InitToken", stand.slot, stand.subject.so_pin.encode(), None)
+    return stand.rv("InitToken", stand.slot, stand.pin(CKU.SO).encode(), None)
 
 
 @slots.case(

@@ -23,7 +23,7 @@ from ukey_harness.cryptoki.names import (
 from ukey_harness.cryptoki.returns import return_name
 from ukey_harness.verdicts.record import Call
 
-MARK = "ukeylab-case"  # the label of whatever a case leaves on a token, so that it can be swept
+MARK = "ukeylab-case"  # begins the label of all that cases put onto a token, to sweep it away
 CALLS_KEPT = 200
 # With these C_GetAttributeValue has gone through the whole template (§5.7.5).
 GIVING = {"OK", "ATTRIBUTE_SENSITIVE", "ATTRIBUTE_TYPE_INVALID", "BUFFER_TOO_SMALL"}
@@ -46,7 +46,7 @@ class Stand:
         self._act = act
         self._module: Module | None = None
         self._slot: int | None = None
-        self._mechanisms: dict[int, int] = {}
+        self._mechanisms: list[int] = []
         self._lock = threading.Lock()
         self._kept: list[object] = []
 
@@ -181,18 +181,21 @@ class Stand:
         return SlotFlag(int(self.structure("GetSlotInfo", "CK_SLOT_INFO", where).flags))
 
     @property
-    def mechanisms(self) -> dict[int, int]:
-        """The mechanisms that the token lists, with their flags."""
+    def mechanisms(self) -> list[int]:
+        """The mechanisms that the token lists."""
         if not self._mechanisms:
             count = Cell()
             self.must("GetMechanismList", self.slot, None, count)
             kinds = self.module.ffi.new("CK_ULONG[]", max(1, count.value))
             self.must("GetMechanismList", self.slot, kinds, count)
-            for kind in list(kinds)[: count.value]:
-                info = self.module.ffi.new("CK_MECHANISM_INFO *")
-                name = self.rv("GetMechanismInfo", self.slot, kind, info)
-                self._mechanisms[int(kind)] = int(info.flags) if name == "OK" else 0
+            self._mechanisms = [int(each) for each in list(kinds)[: count.value]]
         return self._mechanisms
+
+    def mechanism_flags(self, kind: int) -> int:
+        """Return what a mechanism is good for; 0 when C_GetMechanismInfo refuses."""
+        info = self.module.ffi.new("CK_MECHANISM_INFO *")
+        name = self.rv("GetMechanismInfo", self.slot, kind, info)
+        return int(info.flags) if name == "OK" else 0
 
     # Sessions
 
@@ -202,10 +205,20 @@ class Stand:
         where = self.slot if slot is None else slot
         return self.handle("OpenSession", where, flags, None, None)
 
+    def pin(self, user: int = CKU.USER) -> str:
+        """Return the right PIN of a user; NotApplicable when the run was not given it.
+
+        None is ever guessed: on a real key a wrong one costs a try.
+        """
+        right = self.subject.so_pin if user == CKU.SO else self.subject.pin
+        if not right:
+            who = "security officer's" if user == CKU.SO else "user's"
+            raise NotApplicable(f"The run was not given the {who} PIN of this key.")
+        return right
+
     def login(self, session: int, user: int = CKU.USER, pin: str | None = None) -> str:
         """C_Login with the right PIN unless another is given; return the name of its value."""
-        right = self.subject.so_pin if user == CKU.SO else self.subject.pin
-        return self.rv("Login", session, user, (right if pin is None else pin).encode())
+        return self.rv("Login", session, user, (self.pin(user) if pin is None else pin).encode())
 
     def enter(self, session: int, user: int = CKU.USER, pin: str | None = None) -> int:
         """Log in, which must succeed; return the session."""
@@ -224,7 +237,7 @@ class Stand:
 
     def wrong_pin(self, pin: str | None = None) -> str:
         """Return a PIN as long as that one (default: the user's) and not equal to it."""
-        right = pin or self.subject.pin
+        right = pin or self.pin()
         return ("0" if right[0] != "0" else "1") * len(right)
 
     def state(self, session: int) -> int:

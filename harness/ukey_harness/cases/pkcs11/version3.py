@@ -174,7 +174,7 @@ def _v3_06(stand: Stand) -> tuple[str, ...]:
 )
 def _v3_07(stand: Stand) -> tuple[str | int, ...]:
     session = stand.session()
-    pin = stand.subject.pin.encode()
+    pin = stand.pin().encode()
     name = stand.rv("LoginUser", session, CKU.USER, pin, "张三".encode())
     seen = name, stand.state(session)
     stand.login(session)

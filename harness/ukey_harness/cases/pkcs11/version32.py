@@ -30,7 +30,7 @@ KEM = all_of(
     mechanism(CKM.ML_KEM_KEY_PAIR_GEN, use=CKF.GENERATE_KEY_PAIR),
     mechanism(CKM.ML_KEM, use=CKF.ENCAPSULATE | CKF.DECAPSULATE),
 )
-SHARED = "ukeylab shared"
+SHARED = "ukeylab-case shared"
 
 
 def kem_pair(stand: Stand, session: int, *, may: bool = True) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from typing import Any
 from ukey_harness.cases.case import Case, NotApplicable, Unprepared, facts
 from ukey_harness.cases.finding import Finding
 from ukey_harness.cases.pkcs11.stand import Stand
+from ukey_harness.cases.pkcs11.sweep import sweep
 from ukey_harness.cases.subject import Subject
 from ukey_harness.cryptoki import ModuleLoadError
 
@@ -63,5 +64,7 @@ def carry_out(case: Case, subject: Subject, line: Line) -> None:
         finding.unprepared = str(reason)
     except Exception:  # noqa: BLE001 - an error of ours must not look like one of the device
         finding.fault = traceback.format_exc(limit=-4)
-    finding.notes, finding.calls = stand.notes, stand.calls
+    finding.notes, finding.calls = stand.notes, list(stand.calls)
+    if not subject.renewable and stand.loaded:
+        sweep(stand)
     line.send({"done": finding.to_json()})

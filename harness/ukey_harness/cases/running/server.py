@@ -51,6 +51,7 @@ class Stream:
 
 def main() -> None:
     """Serve requests until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner ends this, not the terminal
     declared()
     cases = all_cases()
     stream = Stream()

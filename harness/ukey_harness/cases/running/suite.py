@@ -48,8 +48,13 @@ def run_suite(
         ]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt as interruption:
+            run.failures.append(interruption)  # each thread ends after the case that it is in
+            for thread in threads:
+                thread.join()
     if run.failures:
         raise run.failures[0]
     unreached = "The run ended before it."

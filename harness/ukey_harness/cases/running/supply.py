@@ -1,8 +1,10 @@
 """Tokens for cases, out of a device: each case finds one as it comes from the factory."""
 
+import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,11 @@ from ukey_harness.device.emulated import EmulatedDevice
 from ukey_harness.device.port import Device
 from ukey_harness.device.softhsm import SoftHsmDevice
 
-ERROR_FLAGS = ("CKF_USER_PIN_COUNT_LOW", "CKF_USER_PIN_FINAL_TRY", "CKF_USER_PIN_LOCKED")
+TRIES_SPENT = tuple(
+    f"CKF_{user}_PIN_{state}"
+    for user in ("USER", "SO")
+    for state in ("COUNT_LOW", "FINAL_TRY", "LOCKED")
+)
 
 
 class Barred(Exception):  # noqa: N818 - a verdict's reason, not an error
@@ -142,8 +148,6 @@ class ForeignSupply(Supply):
         file = self.device.file
         if case.locks:
             raise Barred("It would spend the last PIN try of a key that cannot be made anew.")
-        if not self.device.pin:
-            raise Barred("The device file names no PIN, and nothing is tried without one.")
         if case.changes is not Changes.NOTHING and not file.may_erase:
             raise Barred(
                 f"It changes the {case.changes.value}, and the device file does not consent: "
@@ -151,10 +155,16 @@ class ForeignSupply(Supply):
             )
         if case.changes is Changes.PIN:
             flags = self.device.ask("examine")["token"]["flags"]
-            spent = [flag for flag in ERROR_FLAGS if flag in flags]
+            spent = [flag for flag in TRIES_SPENT if flag in flags]
             if spent:
                 raise Barred(f"A PIN try is missing already ({spent[0]}), and none is risked.")
-        return self.subject()
+        # Only PINs that its owner has handed over: a guess would cost a try.
+        pins = file.pins
+        return replace(
+            self.subject(),
+            pin=os.environ.get(pins.user_env, "") if pins.user_env else "",
+            so_pin=os.environ.get(pins.so_env, "") if pins.so_env else "",
+        )
 
     def after(self, case: Case) -> None:
         """Initialise the key anew when its token was changed."""
