@@ -147,11 +147,18 @@ static void take_result(struct walk *walk, const struct call *call, unsigned i, 
         walk->reader.bad |= tag != CONTENT;
         take_message(walk, layout_of_message(words[1]), pointer);
         break;
+    case K_SEAL_MECHANISM:
+        walk->reader.bad |= tag != CONTENT || !mechanism;
+        if (!walk->reader.bad)
+            take_message(walk,
+                         layout_of_mechanism(mechanism->mechanism, mechanism->ulParameterLen, true),
+                         mechanism->pParameter);
+        break;
     case K_WRAP_MECHANISM:
         walk->reader.bad |= tag != CONTENT || !mechanism;
         if (!walk->reader.bad) {
             struct field iv = written_field(
-                layout_of_mechanism(mechanism->mechanism, mechanism->ulParameterLen),
+                layout_of_mechanism(mechanism->mechanism, mechanism->ulParameterLen, false),
                 mechanism->pParameter, false);
             copy(walk, iv.bytes, word, iv.size);
         }
@@ -166,7 +173,7 @@ static bool is_output(uint8_t kind)
     switch ((enum kind)kind) {
     case K_DATA_OUT: case K_FILL: case K_ULONG_OUT: case K_LIST_OUT: case K_FOUND_OUT:
     case K_SLOT_INFO: case K_TOKEN_INFO: case K_SESSION_INFO: case K_MECHANISM_INFO: case K_QUERY:
-    case K_SEAL_PARAMETER: case K_WRAP_MECHANISM:
+    case K_SEAL_PARAMETER: case K_WRAP_MECHANISM: case K_SEAL_MECHANISM:
         return true;
     default:
         return false;

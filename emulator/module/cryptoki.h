@@ -98,6 +98,8 @@ typedef struct {
 #define TEMPLATE(x) (TEMPLATE, CK_ATTRIBUTE *, x), (MORE, CK_ULONG, x##_count)
 #define MECHANISM(x) (MECHANISM, CK_MECHANISM *, x)
 #define WRAP_MECHANISM(x) (WRAP_MECHANISM, CK_MECHANISM *, x)
+#define SEAL_MECHANISM(x) (SEAL_MECHANISM, CK_MECHANISM *, x)
+#define OPEN_MECHANISM(x) (OPEN_MECHANISM, CK_MECHANISM *, x)
 #define RESERVED(x) (RESERVED, void *, x)
 #define DATA_OUT(x) (DATA_OUT, CK_BYTE *, x), (MORE, CK_ULONG *, x##_len)
 #define FILL(x) (FILL, CK_BYTE *, x), (MORE, CK_ULONG, x##_len)

@@ -20,6 +20,7 @@
 #define LAYOUT(name, size, ...) static const struct layout layout_##name = {size, {__VA_ARGS__}};
 #define MESSAGE(name, size, ...) LAYOUT(name, size, __VA_ARGS__)
 #define PARAMETER(mechanism, name, layout)
+#define SEALED(mechanism, name, layout)
 #define TEMPLATE_ATTRIBUTE(type, name)
 #include "parameters.def"
 #undef LAYOUT
@@ -31,17 +32,28 @@
 #define MESSAGE(name, size, ...)
 #define PARAMETER(mechanism, name, layout) {mechanism, &layout_##layout},
 #define TEMPLATE_ATTRIBUTE(type, name)
-static const struct {
+struct mechanism_layout {
     CK_MECHANISM_TYPE mechanism;
     const struct layout *layout;
-} parameters[] = {
+};
+static const struct mechanism_layout parameters[] = {
+#include "parameters.def"
+};
+#undef PARAMETER
+#undef SEALED
+
+#define PARAMETER(mechanism, name, layout)
+#define SEALED(mechanism, name, layout) {mechanism, &layout_##layout},
+static const struct mechanism_layout sealed[] = {
 #include "parameters.def"
 };
 #undef MESSAGE
 #undef PARAMETER
+#undef SEALED
 
 #define MESSAGE(name, size, ...) &layout_##name,
 #define PARAMETER(mechanism, name, layout)
+#define SEALED(mechanism, name, layout)
 static const struct layout *const messages[] = {
 #include "parameters.def"
 };
@@ -56,9 +68,14 @@ static const CK_ATTRIBUTE_TYPE template_attributes[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* The layout of a mechanism's parameter; NULL where it is flat, or where no layout is that long. */
-const struct layout *layout_of_mechanism(CK_MECHANISM_TYPE mechanism, CK_ULONG size)
+/* The layout of a mechanism's parameter; NULL where it is flat, or where no layout is that long.
+ * In authenticated wrapping some mechanisms have the parameter of a message. */
+const struct layout *layout_of_mechanism(CK_MECHANISM_TYPE mechanism, CK_ULONG size,
+                                         bool authenticated)
 {
+    for (size_t i = 0; authenticated && i < COUNT(sealed); i++)
+        if (sealed[i].mechanism == mechanism && sealed[i].layout->size == size)
+            return sealed[i].layout;
     for (size_t i = 0; i < COUNT(parameters); i++)
         if (parameters[i].mechanism == mechanism && parameters[i].layout->size == size)
             return parameters[i].layout;

@@ -29,7 +29,8 @@ enum {
 /* What an argument is to the wire: the words of functions.def. */
 enum kind {
     K_END, K_MORE, K_LOCALLY, K_UNSENT, K_SLOT, K_SESSION, K_ULONG, K_BOOL, K_DATA,
-    K_OPTIONAL_DATA, K_PIN, K_LABEL, K_NAME, K_TEMPLATE, K_MECHANISM, K_WRAP_MECHANISM, K_RESERVED,
+    K_OPTIONAL_DATA, K_PIN, K_LABEL, K_NAME, K_TEMPLATE, K_MECHANISM, K_WRAP_MECHANISM,
+    K_SEAL_MECHANISM, K_OPEN_MECHANISM, K_RESERVED,
     K_DATA_OUT, K_FILL, K_ULONG_OUT, K_LIST_OUT, K_FOUND_OUT, K_SLOT_INFO, K_TOKEN_INFO,
     K_SESSION_INFO, K_MECHANISM_INFO, K_QUERY, K_SEAL_PARAMETER, K_OPEN_PARAMETER,
 };
@@ -85,7 +86,8 @@ struct field {
     uint64_t number; /* the number, or the length as it stands in the struct */
 };
 
-const struct layout *layout_of_mechanism(CK_MECHANISM_TYPE mechanism, CK_ULONG size);
+const struct layout *layout_of_mechanism(CK_MECHANISM_TYPE mechanism, CK_ULONG size,
+                                         bool authenticated);
 const struct layout *layout_of_message(CK_ULONG size);
 const struct layout *layout_oaep(void);
 struct field layout_field(const struct layout *layout, unsigned index, const void *base);

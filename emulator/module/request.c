@@ -128,9 +128,15 @@ static enum form form_of_parameter(const struct layout *layout, bool flat, const
     return flat && size <= MOST_PARAMETER ? PLAIN : MISFIT;
 }
 
-static enum form form_of_mechanism(const CK_MECHANISM *mechanism)
+static bool is_authenticated(uint8_t kind)
 {
-    return form_of_parameter(layout_of_mechanism(mechanism->mechanism, mechanism->ulParameterLen),
+    return kind == K_SEAL_MECHANISM || kind == K_OPEN_MECHANISM;
+}
+
+static enum form form_of_mechanism(const CK_MECHANISM *mechanism, uint8_t kind)
+{
+    return form_of_parameter(layout_of_mechanism(mechanism->mechanism, mechanism->ulParameterLen,
+                                                 is_authenticated(kind)),
                              !mechanism_has_layout(mechanism->mechanism), mechanism->pParameter,
                              mechanism->ulParameterLen);
 }
@@ -188,8 +194,8 @@ static void put_words(struct frame *frame, struct call *call)
         case K_TEMPLATE: case K_QUERY:
             put_bytes_word(frame, pointer, word[1], true);
             break;
-        case K_MECHANISM: case K_WRAP_MECHANISM:
-            frame_put_word(frame, pointer ? form_of_mechanism(pointer) : NULL_WORD);
+        case K_MECHANISM: case K_WRAP_MECHANISM: case K_SEAL_MECHANISM: case K_OPEN_MECHANISM:
+            frame_put_word(frame, pointer ? form_of_mechanism(pointer, call->kinds[i]) : NULL_WORD);
             break;
         case K_DATA_OUT: case K_LIST_OUT:
             frame_put_word(frame, out_word(pointer, (const CK_ULONG *)word[1], capacity));
@@ -237,11 +243,13 @@ static void put_tails(struct frame *frame, const struct call *call)
         case K_QUERY:
             put_query(frame, pointer, word[1], 1);
             break;
-        case K_MECHANISM: case K_WRAP_MECHANISM:
-            layout = layout_of_mechanism(mechanism->mechanism, mechanism->ulParameterLen);
+        case K_MECHANISM: case K_WRAP_MECHANISM: case K_SEAL_MECHANISM: case K_OPEN_MECHANISM:
+            layout = layout_of_mechanism(mechanism->mechanism, mechanism->ulParameterLen,
+                                         is_authenticated(call->kinds[i]));
             frame_put_word(frame, mechanism->mechanism);
-            put_parameter(frame, form_of_mechanism(mechanism), layout, mechanism->pParameter,
-                          mechanism->ulParameterLen, false);
+            put_parameter(frame, form_of_mechanism(mechanism, call->kinds[i]), layout,
+                          mechanism->pParameter, mechanism->ulParameterLen,
+                          call->kinds[i] == K_SEAL_MECHANISM);
             break;
         case K_SEAL_PARAMETER: case K_OPEN_PARAMETER:
             layout = layout_of_message(word[1]);

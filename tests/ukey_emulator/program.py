@@ -39,6 +39,10 @@ class Program:
 
         return call
 
+    def C_WrapKey(self, *arguments: object) -> Any:  # noqa: N802 - the standard's name
+        """Wrap a key: give the wrapped key alone."""
+        return self.__getattr__("C_WrapKey")(*arguments)[1]
+
     def open(self, slot: int = 0, *, writable: bool = True, user: CKU | None = None) -> int:
         """Open a session, logged in as `user` if that is given."""
         flags = CKF.SERIAL_SESSION | (CKF.RW_SESSION if writable else 0)

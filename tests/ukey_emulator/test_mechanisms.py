@@ -321,10 +321,6 @@ def test_generation_by_a_bad_template_makes_neither_half(program: Program) -> No
     assert program.find(session) == []
 
 
-def test_what_is_not_there_yet_says_so(program: Program) -> None:
-    assert program.rv("C_MessageEncryptFinal", 1) == CKR.FUNCTION_NOT_SUPPORTED
-
-
 def test_hmac_and_digest(program: Program) -> None:
     session = program.open(user=CKU.USER)
     template = attributes(

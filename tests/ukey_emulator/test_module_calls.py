@@ -379,15 +379,40 @@ def test_messages_to_sign_and_verify(module: Module, face: ScriptedFace) -> None
     assert face.args == (S, b"p", b"part", None)
 
 
-def test_authenticated_wrapping_gets_its_iv(module: Module, face: ScriptedFace) -> None:
+def test_wrapping_gets_its_iv(module: Module, face: ScriptedFace) -> None:
     parameter = structure(iv=bytes(12), n=12, fixed=0, how=1, aad=b"", m=0, bits=128)
-    face.answers["C_WrapKeyAuthenticated"] = (host.OK, (b"i" * 12, b"wrapped"))
+    face.answers["C_WrapKey"] = (host.OK, (b"i" * 12, b"wrapped"))
+    out, length = room(7), c_ulong(7)
+    wrapping = mechanism(0x1087, parameter)
+    assert module.C_WrapKey(S, wrapping, 1, 2, out, byref(length)) == host.OK
+    assert bytes(out) == b"wrapped"
+    assert face.args[1] == Mechanism(0x1087, Parameter("GCM_WRAP", (bytes(12), 0, 1, b"", 128)))
+    assert ctypes.string_at(parameter.iv, 12) == b"i" * 12
+
+
+def test_authenticated_wrapping_gets_its_iv_and_tag(module: Module, face: ScriptedFace) -> None:
+    parameter = structure(iv=bytes(12), n=12, fixed=0, how=1, tag=bytes(16), bits=128)
+    face.answers["C_WrapKeyAuthenticated"] = (host.OK, ((b"i" * 12, b"t" * 16), b"wrapped"))
     out, length = room(7), c_ulong(7)
     wrapping = mechanism(0x1087, parameter)
     rv = module.C_WrapKeyAuthenticated(S, wrapping, 1, 2, b"aad", 3, out, byref(length))
     assert (rv, bytes(out)) == (host.OK, b"wrapped")
-    assert face.args[1] == Mechanism(0x1087, Parameter("GCM_WRAP", (bytes(12), 0, 1, b"", 128)))
+    fields = (bytes(12), 0, 1, b"", 128)
+    assert face.args[1] == Mechanism(0x1087, Parameter("GCM_MESSAGE", fields))
     assert ctypes.string_at(parameter.iv, 12) == b"i" * 12
+    assert ctypes.string_at(parameter.tag, 16) == b"t" * 16
+
+
+def test_authenticated_unwrapping_shows_its_tag(module: Module, face: ScriptedFace) -> None:
+    parameter = structure(data=0, n=b"n" * 13, m=13, fixed=0, how=0, mac=b"m" * 8, k=8)
+    face.answers["C_UnwrapKeyAuthenticated"] = (host.OK, (7,))
+    key = c_ulong()
+    rv = module.C_UnwrapKeyAuthenticated(
+        S, mechanism(0x1088, parameter), 1, b"wrapped", 7, None, 0, b"aad", 3, byref(key)
+    )
+    assert (rv, key.value) == (host.OK, 7)
+    fields = (0, b"n" * 13, 0, 0, b"m" * 8, 8)
+    assert face.args[1] == Mechanism(0x1088, Parameter("CCM_MESSAGE", fields))
 
 
 def test_names_and_asynchronous_calls(module: Module, face: ScriptedFace) -> None:

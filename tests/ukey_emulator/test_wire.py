@@ -19,6 +19,7 @@ from ukey_emulator.cryptoki.wire import (
     MESSAGES,
     NULL,
     PARAMETERS,
+    SEALED,
     TEMPLATE_ATTRIBUTES,
     VERSION,
     Attribute,
@@ -111,6 +112,9 @@ structured = st.sampled_from(sorted(PARAMETERS, key=str)).flatmap(
 )
 messages = st.sampled_from(sorted(MESSAGES)).flatmap(lambda length: fields(MESSAGES[length]))
 parameters = st.none() | messages | misfits
+sealed = st.sampled_from(sorted(SEALED, key=str)).flatmap(
+    lambda key: st.builds(Mechanism, st.just(key[0]), st.none() | fields(SEALED[key]) | misfits)
+)
 outs = st.just(Out(asked=False, capacity=None)) | st.builds(Out, st.just(True), st.none() | size)
 
 ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
@@ -119,6 +123,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(["DATA", "OPTIONAL_DATA", "PIN", "NAME"], maybe),
     **dict.fromkeys(["DATA_OUT", "LIST_OUT", "FOUND_OUT"], outs),
     **dict.fromkeys(["MECHANISM", "WRAP_MECHANISM"], st.none() | flat | structured),
+    **dict.fromkeys(["SEAL_MECHANISM", "OPEN_MECHANISM"], st.none() | flat | sealed),
     **dict.fromkeys(["SEAL_PARAMETER", "OPEN_PARAMETER"], parameters),
     "LABEL": st.none() | st.binary(min_size=32, max_size=32),
     "FILL": st.none() | size,
@@ -140,6 +145,7 @@ RESULTS: dict[str, st.SearchStrategy[Any]] = {
     "FOUND_OUT": st.lists(word, max_size=5),
     "QUERY": st.lists(values.map(lambda value: (length(value), value)), max_size=4),
     "SEAL_PARAMETER": st.tuples(maybe, maybe),
+    "SEAL_MECHANISM": st.tuples(maybe, maybe),
     "WRAP_MECHANISM": short,
     **{kind: st.binary(min_size=n, max_size=n) for kind, n in INFO_SIZES.items()},
 }

@@ -147,7 +147,7 @@ class Answer:
             return list(self.words(word))
         if kind == "QUERY":
             return self._entries(word)
-        if kind == "SEAL_PARAMETER":
+        if kind in {"SEAL_PARAMETER", "SEAL_MECHANISM"}:
             sizes = self.words(2)
             return tuple(None if size == NULL else self.take(size) for size in sizes)
         return self.take(word)

@@ -8,11 +8,37 @@ from ukey_emulator.chip import Refusal
 from ukey_emulator.slots import Slots
 from ukey_emulator.terms import CKR
 
-from . import digest, dual, encrypt, keys, objects, random, sessions, sign, slots, verify
+from . import (
+    digest,
+    dual,
+    encrypt,
+    keys,
+    message,
+    message_sign,
+    objects,
+    random,
+    sessions,
+    sign,
+    slots,
+    verify,
+)
 from .application import Application
 from .wire import FUNCTIONS
 
-_CHAPTERS = (slots, sessions, objects, encrypt, digest, sign, verify, dual, keys, random)
+_CHAPTERS = (
+    slots,
+    sessions,
+    objects,
+    encrypt,
+    message,
+    digest,
+    sign,
+    message_sign,
+    verify,
+    dual,
+    keys,
+    random,
+)
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: function
     for chapter in _CHAPTERS

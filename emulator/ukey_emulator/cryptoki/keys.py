@@ -1,17 +1,21 @@
 """Key management (PKCS#11 3.2 §5.18)."""
 
 from ukey_emulator.chip import Refusal, making
+from ukey_emulator.chip.keys import Material
+from ukey_emulator.chip.mechanisms import Mechanism, Parameter
 from ukey_emulator.terms import CKA, CKF, CKR
 
 from . import wire
 from .application import Application
+from .message import fits
 from .objects import as_so, template_of
-from .operations import Operation, deliver, require_data, require_pointer
+from .operations import require_data, require_pointer
 from .session import Session
 from .use import KeyFaults, find, key_for, parameter_of
-from .wire import Attribute, Out
+from .wire import MESSAGES, Attribute, Out
 
 _WRAPPING = KeyFaults(CKR.WRAPPING_KEY_HANDLE_INVALID, CKR.WRAPPING_KEY_TYPE_INCONSISTENT)
+_MESSAGES = {layout.name for layout in MESSAGES.values()}
 _UNWRAPPING = KeyFaults(CKR.UNWRAPPING_KEY_HANDLE_INVALID, CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT)
 
 
@@ -59,14 +63,43 @@ def C_WrapKey(
     wrapping: int,
     key: int,
     out: Out,
-) -> bytes | int:
-    """Wrap a key (PKCS#11 3.2 §5.18.3)."""
+) -> tuple[bytes | None, bytes | int]:
+    """Wrap a key (PKCS#11 3.2 §5.18.3); what the key made of the IV goes into the parameter."""
     given = _given(mechanism)
+    found, material, data = _to_wrap(app, session, given, wrapping, key)
+    nonce, wrapped = found.wrap_with_nonce(material, data, parameter_of(given))
+    if not fits(out, len(wrapped), heads=1):
+        return None, len(wrapped)
+    return nonce, wrapped
+
+
+def C_WrapKeyAuthenticated(
+    app: Application,
+    session: Session,
+    mechanism: wire.Mechanism | None,
+    wrapping: int,
+    key: int,
+    extra: bytes | None,
+    out: Out,
+) -> tuple[tuple[bytes | None, bytes | None] | None, bytes | int]:
+    """Wrap a key with associated data; the tag goes into the parameter (§5.18.6)."""
+    given = _given(mechanism)
+    found, material, data = _to_wrap(app, session, given, wrapping, key)
+    fields = _message_of(given)
+    nonce, tag, wrapped = found.wrap_sealed(material, data, fields, require_data(extra))
+    if not fits(out, len(wrapped), heads=1):
+        return None, len(wrapped)
+    return (nonce, tag), wrapped
+
+
+def _to_wrap(
+    app: Application, session: Session, given: wire.Mechanism, wrapping: int, key: int
+) -> tuple[Mechanism, Material, bytes]:
+    """Find the mechanism, the wrapping key and the bytes to be wrapped."""
     found = find(given, CKF.WRAP)
     wrapping_key, material = key_for(app, session, found, wrapping, CKA.WRAP, _WRAPPING)
     data = making.to_wrap(app.object(session, key, CKR.KEY_HANDLE_INVALID), wrapping_key)
-    wrapped = found.wrap(material, data, parameter_of(given))
-    return deliver(out, len(wrapped), Operation(None), lambda: wrapped)
+    return found, material, data
 
 
 def C_UnwrapKey(
@@ -87,6 +120,36 @@ def C_UnwrapKey(
     clear = found.unwrap(material, require_data(wrapped), parameter_of(given))
     obj = making.unwrap(clear, unwrapping_key, template, fill=found.fill, as_so=as_so(app, session))
     return app.place(session, obj)[0]
+
+
+def C_UnwrapKeyAuthenticated(
+    app: Application,
+    session: Session,
+    mechanism: wire.Mechanism | None,
+    unwrapping: int,
+    wrapped: bytes | None,
+    attributes: list[Attribute] | None,
+    extra: bytes | None,
+    wanted: bool,
+) -> int:
+    """Unwrap a key with associated data (PKCS#11 3.2 §5.18.7)."""
+    given = _given(mechanism)
+    template = template_of(attributes)
+    require_pointer(wanted)
+    found = find(given, CKF.UNWRAP)
+    unwrapping_key, material = key_for(app, session, found, unwrapping, CKA.UNWRAP, _UNWRAPPING)
+    fields, data = _message_of(given), require_data(wrapped)
+    clear = found.unwrap_sealed(material, data, fields, require_data(extra))
+    obj = making.unwrap(clear, unwrapping_key, template, as_so=as_so(app, session))
+    return app.place(session, obj)[0]
+
+
+def _message_of(given: wire.Mechanism) -> Parameter:
+    """Take a message's parameter, which authenticated wrapping has (§6.13.4)."""
+    parameter = given.parameter
+    if not isinstance(parameter, wire.Parameter) or parameter.layout not in _MESSAGES:
+        raise Refusal(CKR.MECHANISM_PARAM_INVALID, "no parameter of a message")
+    return parameter.fields
 
 
 def C_DeriveKey(

@@ -22,6 +22,10 @@ _CANCELLED = {
     CKF.VERIFY: "verify",
     CKF.VERIFY_RECOVER: "verify-recover",
     CKF.FIND_OBJECTS: "search",
+    CKF.MESSAGE_ENCRYPT: "message-encrypt",
+    CKF.MESSAGE_DECRYPT: "message-decrypt",
+    CKF.MESSAGE_SIGN: "message-sign",
+    CKF.MESSAGE_VERIFY: "message-verify",
 }
 _SESSION_INFO = struct.Struct("<4Q")
 

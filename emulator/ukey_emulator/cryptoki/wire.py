@@ -14,6 +14,8 @@ answer. All numbers are unsigned with 64 bits: CK_UNAVAILABLE_INFORMATION is 2**
 | TEMPLATE | list of Attribute; (NULL, 0) is [], (NULL, n) is None | - |
 | MECHANISM | Mechanism; NULL is None | - |
 | WRAP_MECHANISM | the same | bytes: the IV, written where the parameter has it |
+| SEAL_MECHANISM | the same, some with a message's parameter | as SEAL_PARAMETER |
+| OPEN_MECHANISM | the same, some with a message's parameter | - |
 | RESERVED | bool: the pointer is not NULL | - |
 | DATA_OUT | Out | bytes (they must fit), or int: only the length |
 | FILL | int: bytes wanted; (NULL, n) is None | bytes, at most so many |
@@ -54,6 +56,7 @@ from ukey_emulator.cryptoki.wire_table import (
     LAYOUTS,
     MESSAGES,
     PARAMETERS,
+    SEALED,
     TEMPLATE_ATTRIBUTES,
     Argument,
     Function,
@@ -72,6 +75,7 @@ __all__ = [
     "MESSAGES",
     "NULL",
     "PARAMETERS",
+    "SEALED",
     "TEMPLATE_ATTRIBUTES",
     "VERSION",
     "Argument",

@@ -23,6 +23,7 @@ from ukey_emulator.cryptoki.wire_table import (
     LAYOUTS,
     MESSAGES,
     PARAMETERS,
+    SEALED,
     TEMPLATE_ATTRIBUTES,
     Function,
     Layout,
@@ -156,6 +157,16 @@ def _mechanism(word: int, payload: memoryview, at: int) -> tuple[Mechanism | Non
     return Mechanism(mechanism, parameter), at
 
 
+def _sealed(word: int, payload: memoryview, at: int) -> tuple[Mechanism | None, int]:
+    """Read a mechanism of authenticated wrapping, whose parameter may be that of a message."""
+    if word == NULL:
+        return None, at
+    mechanism, size = _TYPE_AND_SIZE.unpack_from(payload, at)
+    layout = SEALED.get((mechanism, size), PARAMETERS.get((mechanism, size)))
+    parameter, at = _parameter(word, size, layout, payload, at + 16)
+    return Mechanism(mechanism, parameter), at
+
+
 def _message(
     word: int, payload: memoryview, at: int
 ) -> tuple[bytes | Parameter | Misfit | None, int]:
@@ -194,6 +205,8 @@ _ARGUMENTS: dict[str, Reader] = {
     "TEMPLATE": _template,
     "MECHANISM": _mechanism,
     "WRAP_MECHANISM": _mechanism,
+    "SEAL_MECHANISM": _sealed,
+    "OPEN_MECHANISM": _sealed,
     "RESERVED": _bool,
     "DATA_OUT": _out,
     "FILL": _wanted,

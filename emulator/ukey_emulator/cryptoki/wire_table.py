@@ -18,6 +18,7 @@ OUTPUTS = frozenset(
         "QUERY",
         "SEAL_PARAMETER",
         "WRAP_MECHANISM",
+        "SEAL_MECHANISM",
     }
 )
 """The words of functions.def that have a result."""
@@ -102,6 +103,14 @@ PARAMETERS: dict[tuple[int, int], Layout] = {
     for mechanism, _, layout in _entries("parameters.def", "PARAMETER")
 }
 """The layout of a mechanism's parameter, by mechanism and size."""
+
+SEALED: dict[tuple[int, int], Layout] = {
+    (int(mechanism, 16), layout.size): layout
+    for mechanism, _, name in _entries("parameters.def", "SEALED")
+    for layout in MESSAGES.values()
+    if layout.name == name
+}
+"""The layout of a mechanism's parameter in authenticated wrapping, by mechanism and size."""
 
 TEMPLATE_ATTRIBUTES: frozenset[int] = frozenset(
     int(attribute, 16) for attribute, _ in _entries("parameters.def", "TEMPLATE_ATTRIBUTE")

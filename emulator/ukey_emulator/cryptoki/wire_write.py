@@ -84,6 +84,7 @@ _WRITERS: dict[str, _Writer] = {
     "FOUND_OUT": _list,
     "QUERY": _query,
     "SEAL_PARAMETER": _message,
+    "SEAL_MECHANISM": _message,
     "WRAP_MECHANISM": _data,
     **{kind: _info(size) for kind, size in _INFO_SIZES.items()},
 }

@@ -71,6 +71,8 @@ _SHAPE: dict[str, Callable[[Any], Any]] = {
     "QUERY": _types,
     "MECHANISM": _type,
     "WRAP_MECHANISM": _type,
+    "SEAL_MECHANISM": _type,
+    "OPEN_MECHANISM": _type,
     "SEAL_PARAMETER": _blank,
     "OPEN_PARAMETER": _blank,
 }

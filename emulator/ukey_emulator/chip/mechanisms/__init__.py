@@ -6,6 +6,7 @@ from ukey_emulator.terms import CKR
 from . import (
     aes,
     aes_aead,
+    chacha,
     des,
     digests,
     ecdh,
@@ -41,6 +42,7 @@ _FAMILIES = (
     aes_aead,
     keywrap,
     des,
+    chacha,
     macs,
     hmac,
     digests,

@@ -42,6 +42,11 @@ class Terms:
     generator: int = CKG.NO_GENERATE
     tag: bytes | None = None
 
+    @property
+    def makes_nonce(self) -> bool:
+        """Whether the key makes the nonce, or a part of it."""
+        return self.generator != CKG.NO_GENERATE
+
 
 class Aead(Mechanism):
     """An authenticated cipher, to be completed by `read`, `read_message`, `sealer`, `opened`."""
@@ -75,13 +80,14 @@ class Aead(Mechanism):
 
     def wrap_with_nonce(
         self, key: Material, data: bytes, parameter: Parameter
-    ) -> tuple[bytes, bytes]:
-        """Wrap a key; give the nonce, which may have been made here, and the key with its tag."""
+    ) -> tuple[bytes | None, bytes]:
+        """Wrap a key; give the nonce if it was made here, and the key with its tag."""
         terms = self.read_wrapping(parameter)
         nonce = Nonces().make_alone(terms)
         whole = Terms(nonce, terms.tag_length, terms.extra, len(data))
         cipher = Encryption(self.sealer(key, whole), terms.tag_length)
-        return nonce, cipher.update(data) + cipher.finish()
+        wrapped = cipher.update(data) + cipher.finish()
+        return nonce if terms.makes_nonce else None, wrapped
 
     def wrap(self, key: Material, data: bytes, parameter: Parameter) -> bytes:
         """Wrap a key with a nonce that is known."""
@@ -89,13 +95,16 @@ class Aead(Mechanism):
 
     def wrap_sealed(
         self, key: Material, data: bytes, parameter: Parameter, extra: bytes
-    ) -> tuple[bytes, bytes, bytes]:
+    ) -> tuple[bytes | None, bytes, bytes]:
         """Wrap a key; give nonce, tag and wrapped key apart (§5.18.6)."""
         terms = self.read_message(parameter)
+        if terms.tag is None:
+            raise Refusal(CKR.MECHANISM_PARAM_INVALID, "there is no room for the tag")
         nonce = Nonces().make_alone(terms)
         sealer = self.sealer(key, Terms(nonce, terms.tag_length, extra, len(data)))
         wrapped = sealer.update(data)
-        return nonce, sealer.tag()[: terms.tag_length], wrapped
+        tag = sealer.tag()[: terms.tag_length]
+        return nonce if terms.makes_nonce else None, tag, wrapped
 
     def unwrap_sealed(
         self, key: Material, wrapped: bytes, parameter: Parameter, extra: bytes
@@ -251,21 +260,29 @@ class Messages:
             raise Refusal(CKR.DATA_LEN_RANGE, "the parameter promises another length")
         nonce = self._nonces.make(terms)
         whole = Terms(nonce, terms.tag_length, extra, terms.length)
-        return SealedMessage(self._mechanism.sealer(self._key, whole), nonce, terms.tag_length)
+        made = nonce if terms.makes_nonce else None
+        return SealedMessage(self._mechanism.sealer(self._key, whole), made, terms.tag_length)
+
+    def tag_length(self, parameter: Parameter) -> int:
+        """Give the bytes of the tag that a parameter has room for."""
+        terms = self._mechanism.read_message(parameter)
+        if terms.tag is None:
+            raise Refusal(CKR.MECHANISM_PARAM_INVALID, "there is no room for the tag")
+        return terms.tag_length
 
 
 class SealedMessage:
     """One message that is being sealed; its tag is handed out apart."""
 
-    def __init__(self, sealer: Sealer, nonce: bytes, tag_length: int) -> None:
+    def __init__(self, sealer: Sealer, nonce: bytes | None, tag_length: int) -> None:
         self._sealer = sealer
         self.nonce = nonce
-        self._tag_length = tag_length
+        self.tag_length = tag_length
         self.update = sealer.update
 
     def tag(self) -> bytes:
         """Give the tag."""
-        return self._sealer.tag()[: self._tag_length]
+        return self._sealer.tag()[: self.tag_length]
 
 
 class SealedMessages:

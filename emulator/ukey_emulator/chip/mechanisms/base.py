@@ -5,7 +5,7 @@ from typing import ClassVar, Protocol
 
 from ukey_emulator.chip.keys import Material
 from ukey_emulator.chip.refusal import Refusal
-from ukey_emulator.terms import CKM, CKO, CKR
+from ukey_emulator.terms import CKF, CKM, CKO, CKR
 
 # A mechanism's parameter: absent, the bytes of a flat structure, or the fields of one that
 # pointed to more.
@@ -82,9 +82,13 @@ class Ciphering(Protocol):
 
 
 class Sealed(Protocol):
-    """One message that is being encrypted; `nonce` is what it is encrypted with."""
+    """One message that is being encrypted.
 
-    nonce: bytes
+    `nonce` is what the key made for it, None if the program gave it; `tag_length` is in bytes.
+    """
+
+    nonce: bytes | None
+    tag_length: int
 
     def update(self, data: bytes) -> bytes:
         """Take a part of the plaintext, give as much ciphertext."""
@@ -98,6 +102,12 @@ class Sealing(Protocol):
 
     def begin(self, parameter: Parameter, extra: bytes, length: int | None) -> Sealed:
         """Begin a message with its associated data, of `length` bytes if that is known."""
+
+    def tag_length(self, parameter: Parameter) -> int:
+        """Give the bytes of the tag that a parameter has room for.
+
+        CKR_MECHANISM_PARAM_INVALID if it has none.
+        """
 
 
 class Opening(Protocol):
@@ -128,7 +138,7 @@ class Mechanism:
     an object of the class `makes`, which inherits secrecy as `heir` says.
     """
 
-    flags: ClassVar[int] = 0
+    flags: int = 0
     key_types: tuple[int, ...] = ()
     fill: int = 1
     makes: ClassVar[int] = CKO.SECRET_KEY
@@ -137,6 +147,11 @@ class Mechanism:
     def __init__(self, kind: CKM, sizes: tuple[int, int] = (0, 0)) -> None:
         self.kind = kind
         self.sizes = sizes
+        # Whatever signs one message signs many with the same key (§5.14, §5.16).
+        if self.flags & CKF.SIGN:
+            self.flags |= CKF.MESSAGE_SIGN | CKF.MULTI_MESSAGE
+        if self.flags & CKF.VERIFY:
+            self.flags |= CKF.MESSAGE_VERIFY | CKF.MULTI_MESSAGE
 
     def digest(self, parameter: Parameter) -> Digester:
         """Begin a digest."""
