@@ -1,6 +1,5 @@
 """How the C modules are built, and the recorder that stands before another module."""
 
-import ctypes
 import json
 import os
 import re
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import module_host as host
 import pytest
-from module_host import Module, ScriptedFace
+from module_host import ScriptedFace
 
 import ukey_emulator
 from ukey_emulator.cryptoki.wire import FUNCTIONS
@@ -137,11 +136,22 @@ def test_a_recorder_without_a_module_says_so(tmp_path: Path, module: str, compla
     assert complaint in done.stderr
 
 
+SHADOWED = """
+import ctypes, sys
+tables = []
+for path, mode in zip(sys.argv[1:], (ctypes.RTLD_GLOBAL, ctypes.RTLD_LOCAL)):
+    table = ctypes.POINTER(ctypes.c_void_p)()
+    assert ctypes.CDLL(path, mode=mode).C_GetFunctionList(ctypes.byref(table)) == 0
+    tables.append({table[number] for number in range(1, 69)})
+sys.exit(0 if tables[0].isdisjoint(tables[1]) else 1)
+"""
+
+
 def test_a_module_that_another_one_shadows_still_calls_itself(tmp_path: Path) -> None:
-    """A program may have loaded another PKCS#11 module for all to see; its C_* are not ours."""
-    other = ctypes.CDLL(ukey_emulator.module_path(), mode=ctypes.RTLD_GLOBAL)
-    ours = Module(tmp_path)
-    theirs_list, ours_list = (ctypes.POINTER(ctypes.c_void_p)() for _ in range(2))
-    assert other.C_GetFunctionList(ctypes.byref(theirs_list)) == host.OK
-    assert ours.C_GetFunctionList(ctypes.byref(ours_list)) == host.OK
-    assert {theirs_list[n] for n in range(1, 69)}.isdisjoint(ours_list[n] for n in range(1, 69))
+    """A program may have loaded another PKCS#11 module for all to see; its C_* are not ours.
+
+    In a process of its own: what is loaded for all to see would shadow every module after it.
+    """
+    copy = shutil.copy(ukey_emulator.module_path(), tmp_path / "copy.so")
+    command = [sys.executable, "-c", SHADOWED, ukey_emulator.module_path(), str(copy)]
+    subprocess.run(command, timeout=30, check=True)
