@@ -1,4 +1,4 @@
-"""`ukey certify`: the scenarios against a device, judged and written down."""
+"""`ukey certify`: scenarios and conformance cases against a device, judged and written down."""
 
 import json
 import os
@@ -17,12 +17,18 @@ import click
 from ukey_harness.extras import require_world
 
 if TYPE_CHECKING:
-    from ukey_harness.verdicts.record import Run
+    from ukey_harness.verdicts.record import Run, ScenarioRecord
 
 DEFAULT_DEVICE = "emulated"
 POLL = 0.2  # seconds
 GRACE = 60.0  # seconds that an interrupted run has to leave the device as it should be
 INTERRUPTED = 130
+CASES = "pkcs11"  # the suite of conformance cases; the others are folders of scenarios
+MARKS = {
+    "met": ("✓", "green"),
+    "not_applicable": ("–", "bright_black"),
+    "not_run": ("○", "bright_black"),
+}
 
 
 @click.command()
@@ -37,33 +43,50 @@ INTERRUPTED = 130
     "--suite", "suites", multiple=True, metavar="NAME", help="Only this suite; repeatable."
 )
 @click.option(
+    "--case",
+    "cases",
+    multiple=True,
+    metavar="ID",
+    help="Of the conformance cases only this one (EN-09) or group (EN); repeatable.",
+)
+@click.option(
     "--report",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for record.json, report.html and junit.xml (default: ukey-report/TIME).",
 )
-def certify(device: str, suites: tuple[str, ...], report: Path | None) -> None:
-    """Judge a key by the scenarios and write a report.
+def certify(
+    device: str, suites: tuple[str, ...], cases: tuple[str, ...], report: Path | None
+) -> None:
+    """Judge a key by the scenarios or the conformance cases and write a report.
 
-    Suites: binding, login, pin, renewal, sealing, story. Exit code 0: nothing was unmet or
-    broken; 1: something was, or was never reached; 130: interrupted.
+    Suites: binding, login, pin, renewal, sealing, story; these are run when none is named. pkcs11:
+    the conformance cases of PKCS#11, by raw calls of the module.
+
+    Exit code 0: nothing was unmet or broken; 1: something was, or was never reached; 130:
+    interrupted.
     """
-    require_world()
-    _check(device, suites)
+    suites = suites or ((CASES,) if cases else ())
+    if suites != (CASES,):
+        require_world()
+    _check(device, suites, cases)
     folder = (report or Path("ukey-report") / time.strftime("%Y%m%d-%H%M%S")).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    run, interrupted = conduct(device, suites, folder)
+    run, interrupted = conduct(device, suites, folder, cases)
     _show(run, folder)
     if interrupted:
         raise click.exceptions.Exit(INTERRUPTED)
     raise click.exceptions.Exit(0 if run.verdict.value in {"met", "not_applicable"} else 1)
 
 
-def conduct(device: str, suites: tuple[str, ...], folder: Path) -> "tuple[Run, bool]":
-    """Run the scenarios in a child process; return the record, and whether it was interrupted.
+def conduct(
+    device: str, suites: tuple[str, ...], folder: Path, cases: tuple[str, ...] = ()
+) -> "tuple[Run, bool]":
+    """Run scenarios in a child process, cases in theirs; return the record, and if interrupted.
 
-    Whatever becomes of the child, the record is there: it is put together from what the child
-    has written down until then.
+    Whatever becomes of the child, the record is there: it is put together from what was written
+    down until then.
     """
+    from ukey_harness.cases.running.conduct import conduct_cases  # noqa: PLC0415 - not for --help
     from ukey_harness.verdicts.journal import assemble  # noqa: PLC0415 - not for --help
     from ukey_harness.verdicts.session import new_run, parts_of  # noqa: PLC0415 - the same
     from ukey_harness.verdicts.store import load  # noqa: PLC0415 - the same
@@ -71,15 +94,22 @@ def conduct(device: str, suites: tuple[str, ...], folder: Path) -> "tuple[Run, b
 
     run = new_run()
     run.selection = ["--device", device, *(word for each in suites for word in ("--suite", each))]
+    run.selection += [word for each in cases for word in ("--case", each)]
     parts = parts_of(folder, run.id)
     (folder / RECORD).unlink(missing_ok=True)
-    interrupted = _run_child(device, suites, folder, run, parts)
-    if parts.is_dir():  # the child did not live to write the final record
+    scenarios = tuple(each for each in suites if each != CASES)
+    interrupted = CASES in suites and conduct_cases(device, parts, cases, show=show_entry)
+    if not interrupted and (scenarios or not suites):
+        interrupted = _run_child(device, scenarios, folder, run, parts)
+        finished = False  # the child writes the final record, if it lives to do it
+    else:
+        finished = not interrupted
+    if parts.is_dir():
         begun = datetime.fromisoformat(run.started)
         ended = datetime.now(begun.tzinfo)
         run.ended = ended.isoformat(timespec="seconds")
         run.seconds = (ended - begun).total_seconds()
-        write_report(assemble(parts, run, "interrupted"), folder)
+        write_report(assemble(parts, run, "finished" if finished else "interrupted"), folder)
         shutil.rmtree(parts, ignore_errors=True)
     if not (folder / RECORD).is_file():
         log = (folder / "pytest.log").read_text(encoding="utf-8", errors="replace").strip()
@@ -87,8 +117,9 @@ def conduct(device: str, suites: tuple[str, ...], folder: Path) -> "tuple[Run, b
     return load(folder / RECORD), interrupted
 
 
-def _check(device: str, suites: tuple[str, ...]) -> None:
-    """End with a message when the device file or a suite is wrong, before anything starts."""
+def _check(device: str, suites: tuple[str, ...], cases: tuple[str, ...]) -> None:
+    """End with a message when device file, suite or case is wrong, before anything starts."""
+    from ukey_harness.cases.catalogue import UnknownCase, chosen  # noqa: PLC0415 - not for --help
     from ukey_harness.device.claim import DeviceFileError, read_device_file  # noqa: PLC0415
     from ukey_harness.features_folder import suite_names  # noqa: PLC0415 - not for --help
 
@@ -96,7 +127,13 @@ def _check(device: str, suites: tuple[str, ...]) -> None:
         read_device_file(device)
     except DeviceFileError as error:
         raise click.ClickException(str(error)) from error
-    known = suite_names()
+    if cases and CASES not in suites:
+        raise click.ClickException(f"--case chooses of the suite {CASES}: name that suite too")
+    try:
+        chosen(cases)
+    except UnknownCase as error:
+        raise click.ClickException(str(error)) from error
+    known = [*suite_names(), CASES]
     for suite in suites:
         if suite not in known:
             raise click.ClickException(
@@ -104,9 +141,7 @@ def _check(device: str, suites: tuple[str, ...]) -> None:
             )
 
 
-def _run_child(
-    device: str, suites: tuple[str, ...], folder: Path, run: "Run", parts: Path
-) -> bool:
+def _run_child(device: str, suites: tuple[str, ...], folder: Path, run: "Run", parts: Path) -> bool:
     """Run pytest on the packaged scenarios and show what it writes down; True if interrupted."""
     environment = {
         **os.environ,
@@ -166,8 +201,6 @@ def _follow(child: "subprocess.Popen[bytes]", parts: Path) -> bool:
 class _Progress:
     """Prints what the child has written down since the last time."""
 
-    _MARKS = {"met": ("✓", "green"), "not_applicable": ("–", "bright_black")}  # noqa: RUF012
-
     def __init__(self, parts: Path) -> None:
         self._parts = parts
         self._read = 0
@@ -187,11 +220,20 @@ class _Progress:
                 scenario = event["scenario"]
                 self._names[scenario["id"]] = f"{scenario['feature']}：{scenario['name']}"
             elif event["event"] == "ended":
-                mark, colour = self._MARKS.get(event["verdict"], ("✗", "red"))
-                words = f"{mark} {self._names[event['id']]} ({event['seconds']:.1f} s)"
-                click.secho(words, fg=colour)
-                if event["verdict"] in {"unmet", "broken"}:
-                    click.secho(f"    {event['verdict']}: {event['reason']}", fg="red")
+                name = self._names[event["id"]]
+                _show_ended(name, event["verdict"], event["reason"], event["seconds"])
+
+
+def show_entry(entry: "ScenarioRecord") -> None:
+    """Print a conformance case that has ended."""
+    _show_ended(entry.name, entry.verdict.value, entry.reason, entry.seconds)
+
+
+def _show_ended(name: str, verdict: str, reason: str, seconds: float) -> None:
+    mark, colour = MARKS.get(verdict, ("✗", "red"))
+    click.secho(f"{mark} {name} ({seconds:.1f} s)", fg=colour)
+    if verdict in {"unmet", "broken"}:
+        click.secho(f"    {verdict}: {reason}", fg="red")
 
 
 def _absolute(device: str) -> str:

@@ -8,6 +8,7 @@ from ukey_harness.cases.catalogue import PKCS11, chosen
 from ukey_harness.cases.finding import Finding
 from ukey_harness.cases.running.recording import CaseJournal
 from ukey_harness.cases.running.suite import run_suite
+from ukey_harness.device.examiner import DeviceError
 from ukey_harness.device.opening import device_of
 from ukey_harness.verdicts.blank import Blank
 from ukey_harness.verdicts.journal import Journal
@@ -25,26 +26,30 @@ def conduct_cases(
 ) -> bool:
     """Put the cases to a device (a shipped one's name or a file's path); True when interrupted.
 
-    parts: the folder of the run's journals; show gets each entry as it is written. DeviceError and
-    DeviceFileError when there is no such device, UnknownCase when there is no such case.
+    parts: the folder of the run's journals; show gets each entry as it is written. A device that
+    cannot be used breaks the first case, the others are not run. UnknownCase: no such case.
     """
     cases = chosen(names, suite)
     journal = Journal(parts, suite)
+    blank = Blank()
+    taking = CaseJournal(journal, blank)
+
+    def take(case: Case, finding: Finding) -> None:
+        entry = taking.take(case, finding)
+        if show is not None:
+            show(entry)
+
     try:
+        taking.plan(cases)
         with device_of(device) as opened:
+            blank.add(opened.pin)
+            blank.add(opened.so_pin)
             journal.device(opened.record())
-            taking = CaseJournal(journal, Blank([opened.pin, opened.so_pin]))
-            taking.plan(cases)
-
-            def take(case: Case, finding: Finding) -> None:
-                entry = taking.take(case, finding)
-                if show is not None:
-                    show(entry)
-
-            try:
-                run_suite(opened, suite=suite, names=names, progress=take)
-            except KeyboardInterrupt:
-                return True
+            run_suite(opened, suite=suite, names=names, progress=take)
+    except KeyboardInterrupt:
+        return True
+    except DeviceError as error:
+        take(cases[0], Finding(cases[0].id, fault=f"the device could not be used: {error}"))
     finally:
         journal.close()
     return False
