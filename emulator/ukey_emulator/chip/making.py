@@ -8,7 +8,7 @@ from . import inheritance, keys, mechanisms
 from .keys import private, secret
 from .mechanisms import Parameter
 from .objects import Object, Origin, Template, amended, build
-from .objects.kinds import TRUE, as_number, number, unpack_template
+from .objects.kinds import FALSE, TRUE, as_number, number, unpack_template
 from .objects.templates import collect
 from .refusal import Refusal
 
@@ -36,7 +36,7 @@ def generate(kind: int, parameter: Parameter, template: Template, *, as_so: bool
     given: dict[int, bytes] = {CKA.CLASS: number(CKO.SECRET_KEY)}
     if len(mechanism.key_types) == 1:
         given[CKA.KEY_TYPE] = number(mechanism.key_types[0])
-    elif as_number(wanted.get(CKA.KEY_TYPE, b"")) not in mechanism.key_types:
+    elif CKA.KEY_TYPE in wanted and as_number(wanted[CKA.KEY_TYPE]) not in mechanism.key_types:
         raise Refusal(CKR.TEMPLATE_INCONSISTENT, "the mechanism makes no keys of this type")
     obj = build(wanted.items(), Origin.GENERATED, given, mechanism=kind, as_so=as_so)
     obj.attributes.update(mechanism.generate(obj.attributes, parameter))
@@ -120,6 +120,8 @@ def derive(
     """Make a key, or what else the mechanism makes, from other keys (PKCS#11 3.2 §5.18.5)."""
     mechanism = mechanisms.find(kind)
     wanted = _under(base, CKA.DERIVE_TEMPLATE, template)
+    if mechanism.makes == CKO.PUBLIC_KEY:
+        return _public_of(base, wanted, as_so=as_so)
     parents = (base, *others)
     given: dict[int, bytes] = {CKA.CLASS: number(mechanism.makes)}
     if mechanism.makes == CKO.SECRET_KEY:
@@ -132,6 +134,38 @@ def derive(
     _fill_in(obj, value)
     if mechanism.makes == CKO.SECRET_KEY:
         inheritance.after(mechanism.heir, parents, obj)
+    return obj
+
+
+_FROM_PRIVATE = {
+    CKA.ENCRYPT: CKA.DECRYPT,
+    CKA.VERIFY: CKA.SIGN,
+    CKA.VERIFY_RECOVER: CKA.SIGN_RECOVER,
+    CKA.WRAP: CKA.UNWRAP,
+    CKA.DERIVE: CKA.DERIVE,
+    CKA.ID: CKA.ID,
+    CKA.START_DATE: CKA.START_DATE,
+    CKA.END_DATE: CKA.END_DATE,
+    CKA.SUBJECT: CKA.SUBJECT,
+    CKA.ALLOWED_MECHANISMS: CKA.ALLOWED_MECHANISMS,
+}
+
+
+def _public_of(base: Object, wanted: dict[int, bytes], *, as_so: bool) -> Object:
+    """Make the public key of a private one, which gives what the template does not (§6.43.8)."""
+    if base.kind != CKO.PRIVATE_KEY or base.key_type is None:
+        raise Refusal(CKR.KEY_TYPE_INCONSISTENT, "a private key is needed")
+    for attribute, source in _FROM_PRIVATE.items():
+        wanted.setdefault(attribute, base.attributes[source])
+    wanted.setdefault(CKA.DESTROYABLE, FALSE)
+    given: dict[int, bytes] = {
+        CKA.CLASS: number(CKO.PUBLIC_KEY),
+        CKA.KEY_TYPE: number(base.key_type),
+        **keys.public_part(base),
+    }
+    obj = build(wanted.items(), Origin.DERIVED, given, as_so=as_so)
+    keys.complete(obj)
+    obj.attributes[CKA.KEY_GEN_MECHANISM] = base.attributes[CKA.KEY_GEN_MECHANISM]
     return obj
 
 
@@ -183,8 +217,8 @@ def _length(wanted: dict[int, bytes]) -> int | None:
     if CKA.VALUE_LEN not in wanted:
         return fixed
     length = as_number(wanted.pop(CKA.VALUE_LEN))
-    if fixed not in (None, length):
-        raise Refusal(CKR.TEMPLATE_INCONSISTENT, f"such a key has {fixed} bytes")
+    if CKA.KEY_TYPE in wanted and not secret.fits(as_number(wanted[CKA.KEY_TYPE]), length):
+        raise Refusal(CKR.TEMPLATE_INCONSISTENT, f"no key of this type has {length} bytes")
     return length
 
 

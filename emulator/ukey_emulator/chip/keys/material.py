@@ -69,6 +69,23 @@ def load(obj: Object) -> Material:
     return obj.material  # type: ignore[return-value]
 
 
+def public_part(obj: Object) -> dict[int, bytes]:
+    """Give the attributes of a public key's material, taken from its private key."""
+    key = load(obj)
+    curve_parameters: dict[int, bytes] = {CKA.EC_PARAMS: obj.attributes.get(CKA.EC_PARAMS, b"")}
+    match key:
+        case factoring.RSAPrivateKey():
+            return rsa.public_attributes(key.public_key())
+        case curve.EllipticCurvePrivateKey():
+            return {**curve_parameters, **ec.public_attributes(key.public_key())}
+        case edwards.EdwardsPrivate():
+            return {**curve_parameters, **edwards.public_attributes(key.public().key)}
+        case _ if isinstance(key, montgomery.PrivateKey):
+            return {**curve_parameters, **montgomery.public_attributes(key.public_key())}
+        case _:
+            raise Refusal(CKR.KEY_TYPE_INCONSISTENT, "no private key")
+
+
 def fits(obj: Object) -> bool:
     """Tell whether a secret key's value has a length that keys of its type can have."""
     return obj.key_type is not None and secret.fits(
