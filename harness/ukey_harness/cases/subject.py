@@ -4,15 +4,30 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
+# What a device's operator may be asked to do while a case runs.
+ACTS = {
+    "take_out": "take the token out",
+    "plug_in": "plug the token in",
+    "add_token": "plug another token in",
+    "swap_token": "put another token into the slot",
+    "fault": "have the token fail",
+    "enter_pin": "enter a PIN on the token",
+    "cancel_pin": "cancel a PIN's entry on the token",
+}
+
+
+def nobody_can(verb: str) -> str:
+    """Return the sentence for an act that no operator of the device can do."""
+    return f"Nobody can {ACTS[verb]} while a case runs on this device."
+
 
 @dataclass(frozen=True)
 class Subject:
     """A module and the token that cases work on.
 
     label, serial: how the token is found ("" is any); locks_after: wrong user PINs until the token
-    locks (0: it does not); renewable: the token is thrown away afterwards; acts: what the
-    device's operator can do while a case runs (take_out, plug_in, add_token, fault…);
-    environment: what the module's process needs.
+    locks (0: it does not); renewable: the token is thrown away afterwards; acts: which of ACTS
+    the device's operator can do; environment: what the module's process needs.
     """
 
     module: str

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ukey_harness.cases.case import Need
 from ukey_harness.cases.pkcs11.stand import Stand
+from ukey_harness.cases.subject import nobody_can
 from ukey_harness.cryptoki.names import CKF, CKM, SlotFlag, TokenFlag
 
 
@@ -60,7 +61,7 @@ def acts(*verbs: str) -> Need:
     def missing(stand: Stand) -> str:
         for verb in verbs:
             if verb not in stand.subject.acts:
-                return f"Nobody can {verb.replace('_', ' ')} on this device during a run."
+                return nobody_can(verb)
         return ""
 
     return missing

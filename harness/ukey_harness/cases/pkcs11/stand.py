@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ukey_harness.cases.case import NotApplicable, Unprepared
-from ukey_harness.cases.subject import Subject
+from ukey_harness.cases.subject import Subject, nobody_can
 from ukey_harness.cryptoki import Module
 from ukey_harness.cryptoki.arguments import Argument, Cell, Mechanism, Pairs, Query, Room, Template
 from ukey_harness.cryptoki.module import padded_text
@@ -129,7 +129,7 @@ class Stand:
     def act(self, verb: str, **more: object) -> dict[str, Any]:
         """Have the device's operator do something; NotApplicable when nobody can."""
         if self._act is None or verb not in self.subject.acts:
-            raise NotApplicable(f"Nobody can {verb.replace('_', ' ')} on this device during a run.")
+            raise NotApplicable(nobody_can(verb))
         return self._act(verb, **more)
 
     def note(self, text: str) -> None:

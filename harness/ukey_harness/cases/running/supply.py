@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ukey_harness.cases.case import Case, Changes
-from ukey_harness.cases.subject import Subject
+from ukey_harness.cases.subject import Subject, nobody_can
 from ukey_harness.device.emulated import EmulatedDevice
 from ukey_harness.device.port import Device
 from ukey_harness.device.softhsm import SoftHsmDevice
@@ -43,7 +43,7 @@ class Supply(ABC):
         """Do what a case asks of the device's operator."""
         doing = self._acts.get(verb)
         if doing is None:
-            return {"refused": f"Nobody can {verb.replace('_', ' ')} on this device during a run."}
+            return {"refused": nobody_can(verb)}
         try:
             return {"did": doing(**more) or {}}
         except Exception as error:  # noqa: BLE001 - the case is told, the run goes on

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from ukey_harness.cases.case import Case
 from ukey_harness.cases.finding import Finding
-from ukey_harness.cases.subject import Subject
+from ukey_harness.cases.subject import Subject, nobody_can
 
 PATIENCE = 30.0  # seconds beyond a case's own limit, for the server itself
 CHUNK = 65536
@@ -23,7 +23,7 @@ Act = Callable[[str, dict[str, Any]], dict[str, Any]]
 def refuse(verb: str, more: dict[str, Any]) -> dict[str, Any]:
     """Be the operator of a device that has none."""
     del more
-    return {"refused": f"Nobody can {verb.replace('_', ' ')} on this device during a run."}
+    return {"refused": nobody_can(verb)}
 
 
 class Worker:
