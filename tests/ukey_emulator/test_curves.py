@@ -6,7 +6,11 @@ import struct
 import pytest
 from brought import derive, pair, private, public, sign, verify
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x448, x25519
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
 from program import Program, attributes
 
 from ukey_emulator.cryptoki.wire import Mechanism, Parameter
@@ -234,6 +238,27 @@ def test_montgomery_pairs_agree(program: Program, parameters: bytes, length: int
     for bad in (bytes(length), b"short"):
         code = program.rv("C_DeriveKey", session, ecdh(CKD.NULL, b"", bad), other, [], True)
         assert code == CKR.MECHANISM_PARAM_INVALID
+
+
+def test_points_that_begin_like_a_string(program: Program) -> None:
+    session = program.open(user=CKU.USER)
+    p256 = bytes.fromhex("06082a8648ce3d030107")
+    _, other = pair(program, session, CKM.EC_KEY_PAIR_GEN, {"EC_PARAMS": p256}, DERIVE=True)
+    peer = next(
+        key
+        for key in (ec.derive_private_key(number, ec.SECP256R1()) for number in range(1, 9999))
+        if key.public_key().public_numbers().x >> 248 == 63
+    )
+    for form in (PublicFormat.UncompressedPoint, PublicFormat.CompressedPoint):
+        point = peer.public_key().public_bytes(Encoding.X962, form)
+        string = b"\4" + bytes([len(point)]) + point
+        secrets = {
+            program.read(
+                session, derive(program, session, ecdh(CKD.NULL, b"", form_), other), CKA.VALUE
+            )
+            for form_ in (point, string)
+        }
+        assert len(secrets) == 1
 
 
 @pytest.mark.parametrize(

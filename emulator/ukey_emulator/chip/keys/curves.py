@@ -41,18 +41,11 @@ def octet_string(value: bytes) -> bytes:
     return bytes([_OCTET_STRING]) + head + value
 
 
-def bare(value: bytes) -> bytes:
-    """Take a point out of its OCTET STRING, or as it is."""
-    for head in (2, 3):
-        if octet_string(value[head:]) == value:
-            return value[head:]
-    return value
-
-
 def bare_of(length: int, value: bytes) -> bytes:
     """Take a point of known length, as it is or out of its OCTET STRING or BIT STRING.
 
-    The standard wants it as it is; earlier versions of it, and programs, have the other two.
+    The standard wants it as it is; earlier versions of it, and programs, have the other two. Only
+    the length tells them apart: any point may begin like a string.
     """
     if len(value) == length:
         return value

@@ -7,7 +7,7 @@ from ukey_emulator.chip.objects.kinds import as_integer
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKA, CKR
 
-from .curves import bare, identified, named, octet_string, unknown
+from .curves import identified, named, octet_string, unknown
 
 _NAMES: tuple[tuple[ec.EllipticCurve, str, tuple[str, ...]], ...] = (
     (ec.SECP192R1(), "1.2.840.10045.3.1.1", ("secp192r1", "prime192v1", "P-192")),
@@ -60,9 +60,21 @@ def load_public(attributes: dict[int, bytes]) -> ec.EllipticCurvePublicKey:
     """Load the public key; CKR_ATTRIBUTE_VALUE_INVALID if the point is not on the curve."""
     curve = curve_of(attributes[CKA.EC_PARAMS])
     try:
-        return ec.EllipticCurvePublicKey.from_encoded_point(curve, bare(attributes[CKA.EC_POINT]))
+        return point_of(curve, attributes[CKA.EC_POINT])
     except ValueError as error:
         raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, str(error)) from None
+
+
+def point_of(curve: ec.EllipticCurve, value: bytes) -> ec.EllipticCurvePublicKey:
+    """Read a point, compressed or not, in an OCTET STRING or bare; ValueError if it is none.
+
+    Only the length tells a bare point from a string: any point may begin like one.
+    """
+    size = (curve.key_size + 7) // 8
+    for length in (2 * size + 1, size + 1):
+        if value == octet_string(value[-length:]):
+            value = value[-length:]
+    return ec.EllipticCurvePublicKey.from_encoded_point(curve, value)
 
 
 def load_private(attributes: dict[int, bytes]) -> ec.EllipticCurvePrivateKey:

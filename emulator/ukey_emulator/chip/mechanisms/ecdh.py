@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
 from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 
-from ukey_emulator.chip.keys import Material, curves, montgomery
+from ukey_emulator.chip.keys import Material, montgomery
 from ukey_emulator.chip.keys import ec as keys
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKA, CKD, CKF, CKK, CKM, CKR
@@ -71,8 +71,7 @@ def common_secret(base: Material, point: bytes) -> bytes:
     """
     try:
         if isinstance(base, ec.EllipticCurvePrivateKey):
-            peer = ec.EllipticCurvePublicKey.from_encoded_point(base.curve, curves.bare(point))
-            return base.exchange(ec.ECDH(), peer)
+            return base.exchange(ec.ECDH(), keys.point_of(base.curve, point))
         if isinstance(base, montgomery.PrivateKey):
             return montgomery.exchange(base, point)
     except ValueError as error:
