@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ukey_harness.cases.case import Section
+from ukey_harness.cases.pkcs11.every import answers
 from ukey_harness.cases.pkcs11.needs import version
 from ukey_harness.cases.pkcs11.stand import Stand
 from ukey_harness.cryptoki.abi import FUNCTIONS_2_40, LISTS
 from ukey_harness.cryptoki.arguments import Cell
 from ukey_harness.cryptoki.names import (
+    CKF_DONT_BLOCK,
     CKF_LIBRARY_CANT_CREATE_OS_THREADS,
     CKF_OS_LOCKING_OK,
     CKF_SERIAL_SESSION,
@@ -230,28 +232,21 @@ def _gp_08(stand: Stand) -> tuple[str, str]:
     "CRYPTOKI_NOT_INITIALIZED",
 )
 def _gp_09(stand: Stand) -> str:
-    ffi = stand.module.ffi
-    flags = CKF_SERIAL_SESSION
-    return _all(
-        _get_info(stand),
-        stand.rv("GetSlotList", 0, None, Cell()),
-        stand.rv("GetSlotInfo", 0, ffi.new("CK_SLOT_INFO *")),
-        stand.rv("GetTokenInfo", 0, ffi.new("CK_TOKEN_INFO *")),
-        stand.rv("GetMechanismList", 0, None, Cell()),
-        stand.rv("OpenSession", 0, flags, None, None, Cell()),
-        stand.rv("CloseAllSessions", 0),
-        stand.rv("GetSessionInfo", 1, ffi.new("CK_SESSION_INFO *")),
-        stand.rv("Login", 1, NOBODY, b"000000"),
-        stand.rv("FindObjectsInit", 1, None, 0),
-        stand.rv("GenerateRandom", 1, b"12345678"),
-        stand.rv("WaitForSlotEvent", 1, Cell(), None),
-    )
-
-
-def _all(*names: str) -> str:
-    """Return what all of them are, or which are something else."""
-    kinds = sorted(set(names))
-    return kinds[0] if len(kinds) == 1 else "|".join(kinds)
+    wanted, new = "CRYPTOKI_NOT_INITIALIZED", stand.module.ffi.new
+    names = {
+        "GetInfo": _get_info(stand),
+        "GetSlotList": stand.rv("GetSlotList", 0, None, Cell()),
+        "GetSlotInfo": stand.rv("GetSlotInfo", 0, new("CK_SLOT_INFO *")),
+        "GetTokenInfo": stand.rv("GetTokenInfo", 0, new("CK_TOKEN_INFO *")),
+        "GetMechanismList": stand.rv("GetMechanismList", 0, None, Cell()),
+        "GetMechanismInfo": stand.rv("GetMechanismInfo", 0, 0, new("CK_MECHANISM_INFO *")),
+        "OpenSession": stand.rv("OpenSession", 0, CKF_SERIAL_SESSION, None, None, Cell()),
+        "CloseAllSessions": stand.rv("CloseAllSessions", 0),
+        "WaitForSlotEvent": stand.rv("WaitForSlotEvent", CKF_DONT_BLOCK, Cell(), None),
+    }
+    odd = [f"C_{function} {name}" for function, name in names.items() if name != wanted]
+    others = answers(stand, 1, wanted, b"000000")
+    return "; ".join([*odd, *([] if others == wanted else [others])]) or wanted
 
 
 @general.case(
@@ -438,3 +433,14 @@ def _gp_20(stand: Stand) -> str:
         return f"version {bears} without C_GetInterface"
     major, minor = (int(each) for each in bears.split("."))
     return "consistent" if stand.module.interface(major, minor) is not None else f"no such {bears}"
+
+
+@general.case(
+    "GP-21",
+    "5.1.6",
+    "Before C_Initialize every function of 3.0 and 3.2 says so, or is not supported.",
+    "CRYPTOKI_NOT_INITIALIZED",
+    needs=(VERSION_3,),
+)
+def _gp_21(stand: Stand) -> str:
+    return answers(stand, 1, "CRYPTOKI_NOT_INITIALIZED", b"000000", newer=True)

@@ -2,11 +2,12 @@
 
 from ukey_harness.cases.case import Section
 from ukey_harness.cases.pkcs11.digest import SHA256, right
+from ukey_harness.cases.pkcs11.every import answers
 from ukey_harness.cases.pkcs11.keys import MESSAGE
 from ukey_harness.cases.pkcs11.needs import version
 from ukey_harness.cases.pkcs11.stand import Stand
-from ukey_harness.cryptoki.arguments import Cell, Mechanism, Query, Raw, Room, Template
-from ukey_harness.cryptoki.names import CKA, CKF, CKM, CKU, NOBODY
+from ukey_harness.cryptoki.arguments import Mechanism, Room
+from ukey_harness.cryptoki.names import CKF, CKM, CKU, NOBODY
 
 misc = Section("PKCS#11 3.2", "Session handles")
 
@@ -19,50 +20,7 @@ misc = Section("PKCS#11 3.2", "Session handles")
 )
 def _mi_01(stand: Stand) -> str:
     stand.session()
-    how, bad = Mechanism(CKM.SHA256), NOBODY
-    handles = stand.module.ffi.new("CK_ULONG[2]")
-    pin = stand.pin().encode()  # the right one: should a handle pass, no try is spent
-    calls: tuple[tuple[object, ...], ...] = (
-        ("CloseSession",),
-        ("GetSessionInfo", stand.module.ffi.new("CK_SESSION_INFO *")),
-        ("Login", CKU.USER, pin),
-        ("Logout",),
-        ("SetPIN", pin, pin),
-        ("InitPIN", pin),
-        ("CreateObject", Template({CKA.CLASS: 0}), Cell()),
-        ("CopyObject", 1, Template(), Cell()),
-        ("DestroyObject", 1),
-        ("GetObjectSize", 1, Cell()),
-        ("GetAttributeValue", 1, Query([CKA.LABEL])),
-        ("SetAttributeValue", 1, Template({CKA.LABEL: "x"})),
-        ("FindObjectsInit", Template()),
-        ("FindObjects", handles, 2, Cell()),
-        ("FindObjectsFinal",),
-        ("EncryptInit", how, 1),
-        ("Encrypt", MESSAGE, Room()),
-        ("DecryptInit", how, 1),
-        ("Decrypt", MESSAGE, Room()),
-        ("DigestInit", how),
-        ("Digest", MESSAGE, Room()),
-        ("DigestUpdate", MESSAGE),
-        ("DigestFinal", Room()),
-        ("SignInit", how, 1),
-        ("Sign", MESSAGE, Room()),
-        ("VerifyInit", how, 1),
-        ("Verify", MESSAGE, MESSAGE),
-        ("GenerateKey", how, Template(), Cell()),
-        ("GenerateKeyPair", how, Template(), Template(), Cell(), Cell()),
-        ("WrapKey", how, 1, 1, Room()),
-        ("UnwrapKey", how, 1, MESSAGE, Template(), Cell()),
-        ("DeriveKey", how, 1, Template(), Cell()),
-        ("GenerateRandom", Raw(stand.module.ffi.new("CK_BYTE[8]")), 8),
-    )
-    odd = []
-    for function, *arguments in calls:
-        name = stand.rv(str(function), bad, *arguments)
-        if name != "SESSION_HANDLE_INVALID":
-            odd.append(f"C_{function} {name}")
-    return "; ".join(odd) or "SESSION_HANDLE_INVALID"
+    return answers(stand, NOBODY, "SESSION_HANDLE_INVALID", stand.pin().encode())
 
 
 @misc.case(
@@ -95,3 +53,17 @@ def _mi_03(stand: Stand) -> tuple[str | int, ...]:
     session = stand.session()
     name = stand.rv("LoginUser", session, CKU.USER, stand.pin().encode(), None, 0)
     return name, stand.state(session)
+
+
+@misc.case(
+    "MI-04",
+    "5.1.2",
+    "Every function of 3.0 and 3.2 that takes a session refuses a handle that is none, or is not "
+    "supported.",
+    "SESSION_HANDLE_INVALID",
+    needs=(version(3, 0),),
+)
+def _mi_04(stand: Stand) -> str:
+    stand.session()
+    pin = stand.pin().encode()
+    return answers(stand, NOBODY, "SESSION_HANDLE_INVALID", pin, newer=True)
