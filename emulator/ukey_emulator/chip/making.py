@@ -6,7 +6,7 @@ from ukey_emulator.terms import CKA, CKK, CKO, CKR
 
 from . import inheritance, keys, mechanisms
 from .keys import private, secret
-from .mechanisms import Parameter
+from .mechanisms import Mechanism, Parameter
 from .objects import Object, Origin, Template, amended, build
 from .objects.kinds import FALSE, TRUE, as_number, number, unpack_template
 from .objects.templates import collect
@@ -83,20 +83,26 @@ def to_wrap(key: Object, wrapping: Object) -> bytes:
 
 
 def unwrap(
-    clear: bytes, unwrapping: Object, template: Template, *, fill: int = 1, as_so: bool = False
+    mechanism: Mechanism,
+    clear: bytes,
+    unwrapping: Object,
+    template: Template,
+    *,
+    as_so: bool = False,
 ) -> Object:
-    """Make a key from what was unwrapped (PKCS#11 3.2 §5.18.4).
+    """Make a key from what a mechanism unwrapped (PKCS#11 3.2 §5.18.4).
 
-    `fill` says to which multiple of bytes zeros were put behind it before it was wrapped.
     CKR_TEMPLATE_INCONSISTENT where the template contradicts CKA_UNWRAP_TEMPLATE;
     CKR_WRAPPED_KEY_INVALID or CKR_WRAPPED_KEY_LEN_RANGE where the bytes are no such key.
     """
     wanted = _under(unwrapping, CKA.UNWRAP_TEMPLATE, template)
     wanted.setdefault(CKA.EXTRACTABLE, TRUE)
     if as_number(wanted.get(CKA.CLASS, number(0))) == CKO.PRIVATE_KEY:
-        given = _private_part(wanted, private.cut(clear) if fill > 1 else clear)
+        given = _private_part(wanted, private.cut(clear) if mechanism.fill > 1 else clear)
+    elif mechanism.prefixed:
+        given = {CKA.VALUE: _without_prefix(clear, _length(wanted))}
     else:
-        given = {CKA.VALUE: _cut(clear, _length(wanted), fill)}
+        given = {CKA.VALUE: _cut(clear, _length(wanted), mechanism.fill)}
     obj = build(wanted.items(), Origin.UNWRAPPED, given, as_so=as_so)
     try:
         keys.complete(obj)
@@ -185,6 +191,7 @@ def from_secret(
     wanted = _under(owner, forced, template)
     wanted.setdefault(CKA.CLASS, number(CKO.SECRET_KEY))
     wanted.setdefault(CKA.KEY_TYPE, number(CKK.GENERIC_SECRET))
+    wanted.setdefault(CKA.EXTRACTABLE, TRUE)
     length = _length(wanted)
     obj = build(wanted.items(), Origin.DERIVED, as_so=as_so)
     if obj.kind != CKO.SECRET_KEY:
@@ -220,6 +227,16 @@ def _length(wanted: dict[int, bytes]) -> int | None:
     if CKA.KEY_TYPE in wanted and not secret.fits(as_number(wanted[CKA.KEY_TYPE]), length):
         raise Refusal(CKR.TEMPLATE_INCONSISTENT, f"no key of this type has {length} bytes")
     return length
+
+
+def _without_prefix(clear: bytes, length: int | None) -> bytes:
+    """Take off the zeros before a key, whose length only the template tells."""
+    if length is None:
+        raise Refusal(CKR.TEMPLATE_INCOMPLETE, "how long the key is cannot be seen")
+    prefix = max(0, len(clear) - length)
+    if length > len(clear) or any(clear[:prefix]):
+        raise Refusal(CKR.WRAPPED_KEY_LEN_RANGE, f"not a key of {length} bytes")
+    return clear[prefix:]
 
 
 def _cut(clear: bytes, length: int | None, fill: int) -> bytes:

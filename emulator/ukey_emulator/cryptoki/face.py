@@ -11,6 +11,7 @@ from ukey_emulator.terms import CKR
 from . import (
     digest,
     dual,
+    encapsulate,
     encrypt,
     keys,
     message,
@@ -37,6 +38,7 @@ _CHAPTERS = (
     verify,
     dual,
     keys,
+    encapsulate,
     random,
 )
 _FUNCTIONS: dict[str, Callable[..., Any]] = {

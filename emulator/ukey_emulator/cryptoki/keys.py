@@ -16,7 +16,7 @@ from .wire import MESSAGES, Attribute, Out
 
 _WRAPPING = KeyFaults(CKR.WRAPPING_KEY_HANDLE_INVALID, CKR.WRAPPING_KEY_TYPE_INCONSISTENT)
 _MESSAGES = {layout.name for layout in MESSAGES.values()}
-_UNWRAPPING = KeyFaults(CKR.UNWRAPPING_KEY_HANDLE_INVALID, CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT)
+UNWRAPPING = KeyFaults(CKR.UNWRAPPING_KEY_HANDLE_INVALID, CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT)
 
 
 def C_GenerateKey(
@@ -27,7 +27,7 @@ def C_GenerateKey(
     wanted: bool,
 ) -> int:
     """Make a secret key (PKCS#11 3.2 §5.18.1)."""
-    given = _given(mechanism)
+    given = given_mechanism(mechanism)
     template = template_of(attributes)
     require_pointer(wanted)
     find(given, CKF.GENERATE)
@@ -45,7 +45,7 @@ def C_GenerateKeyPair(
     private_wanted: bool,
 ) -> tuple[int, int]:
     """Make a key pair (PKCS#11 3.2 §5.18.2)."""
-    given = _given(mechanism)
+    given = given_mechanism(mechanism)
     templates = template_of(public), template_of(private)
     require_pointer(public_wanted and private_wanted)
     find(given, CKF.GENERATE_KEY_PAIR)
@@ -65,7 +65,7 @@ def C_WrapKey(
     out: Out,
 ) -> tuple[bytes | None, bytes | int]:
     """Wrap a key (PKCS#11 3.2 §5.18.3); what the key made of the IV goes into the parameter."""
-    given = _given(mechanism)
+    given = given_mechanism(mechanism)
     found, material, data = _to_wrap(app, session, given, wrapping, key)
     nonce, wrapped = found.wrap_with_nonce(material, data, parameter_of(given))
     if not fits(out, len(wrapped), heads=1):
@@ -83,7 +83,7 @@ def C_WrapKeyAuthenticated(
     out: Out,
 ) -> tuple[tuple[bytes | None, bytes | None] | None, bytes | int]:
     """Wrap a key with associated data; the tag goes into the parameter (§5.18.6)."""
-    given = _given(mechanism)
+    given = given_mechanism(mechanism)
     found, material, data = _to_wrap(app, session, given, wrapping, key)
     fields = _message_of(given)
     nonce, tag, wrapped = found.wrap_sealed(material, data, fields, require_data(extra))
@@ -112,13 +112,13 @@ def C_UnwrapKey(
     wanted: bool,
 ) -> int:
     """Unwrap a key (PKCS#11 3.2 §5.18.4)."""
-    given = _given(mechanism)
+    given = given_mechanism(mechanism)
     template = template_of(attributes)
     require_pointer(wanted)
     found = find(given, CKF.UNWRAP)
-    unwrapping_key, material = key_for(app, session, found, unwrapping, CKA.UNWRAP, _UNWRAPPING)
+    unwrapping_key, material = key_for(app, session, found, unwrapping, CKA.UNWRAP, UNWRAPPING)
     clear = found.unwrap(material, require_data(wrapped), parameter_of(given))
-    obj = making.unwrap(clear, unwrapping_key, template, fill=found.fill, as_so=as_so(app, session))
+    obj = making.unwrap(found, clear, unwrapping_key, template, as_so=as_so(app, session))
     return app.place(session, obj)[0]
 
 
@@ -133,14 +133,14 @@ def C_UnwrapKeyAuthenticated(
     wanted: bool,
 ) -> int:
     """Unwrap a key with associated data (PKCS#11 3.2 §5.18.7)."""
-    given = _given(mechanism)
+    given = given_mechanism(mechanism)
     template = template_of(attributes)
     require_pointer(wanted)
     found = find(given, CKF.UNWRAP)
-    unwrapping_key, material = key_for(app, session, found, unwrapping, CKA.UNWRAP, _UNWRAPPING)
+    unwrapping_key, material = key_for(app, session, found, unwrapping, CKA.UNWRAP, UNWRAPPING)
     fields, data = _message_of(given), require_data(wrapped)
     clear = found.unwrap_sealed(material, data, fields, require_data(extra))
-    obj = making.unwrap(clear, unwrapping_key, template, as_so=as_so(app, session))
+    obj = making.unwrap(found, clear, unwrapping_key, template, as_so=as_so(app, session))
     return app.place(session, obj)[0]
 
 
@@ -161,7 +161,7 @@ def C_DeriveKey(
     wanted: bool,
 ) -> int:
     """Derive a key from another (PKCS#11 3.2 §5.18.5)."""
-    given = _given(mechanism)
+    given = given_mechanism(mechanism)
     template = template_of(attributes)
     require_pointer(wanted)
     found = find(given, CKF.DERIVE)
@@ -176,7 +176,8 @@ def C_DeriveKey(
     return app.place(session, obj)[0]
 
 
-def _given(mechanism: wire.Mechanism | None) -> wire.Mechanism:
+def given_mechanism(mechanism: wire.Mechanism | None) -> wire.Mechanism:
+    """Give the mechanism that came; CKR_ARGUMENTS_BAD if none did."""
     if mechanism is None:
         raise Refusal(CKR.ARGUMENTS_BAD, "the mechanism is NULL")
     return mechanism

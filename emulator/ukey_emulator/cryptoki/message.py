@@ -221,17 +221,17 @@ def active(session: Session, use: Use, *, ending: bool = False) -> Operation:
     return operation
 
 
-def fits(out: Out, length: int, *, heads: int = 0) -> bool:
+def fits(out: Out, length: int, *, heads: int = 0, tails: int = 0) -> bool:
     """Tell whether output of a known length is to be made: False if only its length is asked.
 
-    CKR_BUFFER_TOO_SMALL with the length behind `heads` outputs that stay as they are.
+    CKR_BUFFER_TOO_SMALL with the length, among outputs before and behind it that stay as they are.
     """
     if not out.asked:
         raise Refusal(CKR.ARGUMENTS_BAD, "the length pointer is NULL")
     if out.capacity is None:
         return False
     if out.capacity < length:
-        raise Refusal(CKR.BUFFER_TOO_SMALL, results=(*[None] * heads, length))
+        raise Refusal(CKR.BUFFER_TOO_SMALL, results=(*[None] * heads, length, *[None] * tails))
     return True
 
 

@@ -1,5 +1,7 @@
 """RSA keys as attributes and as loaded keys (PKCS#11 3.2 §6.1)."""
 
+import math
+
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -7,22 +9,35 @@ from ukey_emulator.chip.objects.kinds import as_integer, integer, number
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKA, CKR
 
-MIN_BITS = 2048
+MIN_BITS = 1024
 MAX_BITS = 4096
 _MIN_IMPORT_BITS = 1024
+_USUAL_EXPONENTS = (3, 65537)
+_MAX_EXPONENT_BITS = 64
 
 
 def generate(bits: int, exponent: int) -> rsa.RSAPrivateKey:
     """Generate a key of `bits` bits.
 
-    CKR_ATTRIBUTE_VALUE_INVALID for a size that the key does not make, or an exponent other than
-    an odd number of 3 or more.
+    CKR_ATTRIBUTE_VALUE_INVALID for a size that the key does not make; CKR_TEMPLATE_INCONSISTENT
+    for an exponent other than an odd number from 3 up to 64 bits.
     """
     if not MIN_BITS <= bits <= MAX_BITS or bits % 8:
         raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, f"no RSA keys of {bits} bits")
-    if exponent not in (3, 65537):
-        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, "the public exponent is 3 or 65537")
-    return rsa.generate_private_key(exponent, bits)
+    if exponent in _USUAL_EXPONENTS:
+        return rsa.generate_private_key(exponent, bits)
+    if exponent < min(_USUAL_EXPONENTS) or not exponent % 2 or exponent >> _MAX_EXPONENT_BITS:
+        raise Refusal(CKR.TEMPLATE_INCONSISTENT, "the public exponent is odd, 3 or more")
+    # The library makes two exponents only; its primes do for any that has an inverse.
+    while True:
+        numbers = rsa.generate_private_key(max(_USUAL_EXPONENTS), bits).private_numbers()
+        p, q = numbers.p, numbers.q
+        if math.gcd(exponent, (p - 1) * (q - 1)) == 1:
+            break
+    d = pow(exponent, -1, math.lcm(p - 1, q - 1))
+    public = rsa.RSAPublicNumbers(exponent, p * q)
+    chinese = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
+    return rsa.RSAPrivateNumbers(p, q, d, *chinese, public).private_key()
 
 
 def load_public(attributes: dict[int, bytes]) -> rsa.RSAPublicKey:

@@ -134,13 +134,15 @@ class Mechanism:
     `sizes` the smallest and largest key in the mechanism's own unit (PKCS#11 3.2 §3.6).
     `key_types` are the CKK of keys that fit.
 
-    Keys to be wrapped are filled up with zeros to a multiple of `fill` bytes. A derivation makes
-    an object of the class `makes`, which inherits secrecy as `heir` says.
+    Keys to be wrapped are filled up with zeros to a multiple of `fill` bytes; where `prefixed` is
+    true, zeros stand before a key that was unwrapped. A derivation makes an object of the class
+    `makes`, which inherits secrecy as `heir` says.
     """
 
     flags: int = 0
     key_types: tuple[int, ...] = ()
     fill: int = 1
+    prefixed: ClassVar[bool] = False
     makes: ClassVar[int] = CKO.SECRET_KEY
     heir: ClassVar[Heir] = Heir.FREE
 

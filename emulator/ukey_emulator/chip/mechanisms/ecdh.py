@@ -1,9 +1,10 @@
 """Elliptic curve Diffie-Hellman (PKCS#11 3.2 §6.3.20, §6.3.21), Montgomery key pairs."""
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, x448, x25519
 from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
 from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ukey_emulator.chip.keys import Material, montgomery
 from ukey_emulator.chip.keys import ec as keys
@@ -46,6 +47,8 @@ class Ecdh(Mechanism):
 
     flags = (
         CKF.DERIVE
+        | CKF.ENCAPSULATE
+        | CKF.DECAPSULATE
         | CKF.EC_F_P
         | CKF.EC_OID
         | CKF.EC_CURVENAME
@@ -62,6 +65,62 @@ class Ecdh(Mechanism):
                 return spread(common_secret(base, point), kdf, shared, length)
             case _:
                 raise Refusal(CKR.MECHANISM_PARAM_INVALID, "CK_ECDH1_DERIVE_PARAMS expected")
+
+    def encapsulate(
+        self, key: Material, parameter: Parameter, length: int | None
+    ) -> tuple[bytes, bytes]:
+        """Agree with a key made for this; its public key is the ciphertext (§6.3.20)."""
+        kdf, shared = _without_point(parameter)
+        point, secret = agreed(key)
+        return spread(secret, kdf, shared, length), point
+
+    def ciphertext_length(self, key: Material) -> int:
+        """Give the length of a point."""
+        return len(point_of(key))
+
+    def decapsulate(
+        self, key: Material, parameter: Parameter, ciphertext: bytes, length: int | None
+    ) -> bytes:
+        """Agree with the point that is the ciphertext."""
+        kdf, shared = _without_point(parameter)
+        try:
+            secret = common_secret(key, ciphertext)
+        except Refusal as refusal:
+            if refusal.code is not CKR.MECHANISM_PARAM_INVALID:
+                raise
+            raise Refusal(CKR.WRAPPED_KEY_INVALID, refusal.why) from None
+        return spread(secret, kdf, shared, length)
+
+
+def _without_point(parameter: Parameter) -> tuple[int, bytes | None]:
+    match parameter:
+        case (int(kdf), bytes() | None as shared, b"" | None):
+            return kdf, shared
+        case _:
+            raise Refusal(CKR.MECHANISM_PARAM_INVALID, "CK_ECDH1_DERIVE_PARAMS without a point")
+
+
+def point_of(key: Material) -> bytes:
+    """Give a public key's point: uncompressed, or as RFC 7748 has it."""
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    if isinstance(key, montgomery.PublicKey):
+        return key.public_bytes_raw()
+    raise Refusal(CKR.KEY_TYPE_INCONSISTENT, "an EC public key is needed")
+
+
+def agreed(key: Material) -> tuple[bytes, bytes]:
+    """Make a key for one agreement with a public key: give its point and the common secret."""
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        own = ec.generate_private_key(key.curve)
+        return point_of(own.public_key()), own.exchange(ec.ECDH(), key)
+    if isinstance(key, x25519.X25519PublicKey):
+        small = x25519.X25519PrivateKey.generate()
+        return point_of(small.public_key()), small.exchange(key)
+    if isinstance(key, x448.X448PublicKey):
+        large = x448.X448PrivateKey.generate()
+        return point_of(large.public_key()), large.exchange(key)
+    raise Refusal(CKR.KEY_TYPE_INCONSISTENT, "an EC public key is needed")
 
 
 def common_secret(base: Material, point: bytes) -> bytes:

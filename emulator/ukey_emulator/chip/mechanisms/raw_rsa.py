@@ -1,15 +1,18 @@
 """RSA without padding, CKM_RSA_X_509 (PKCS#11 3.2 §6.1.11)."""
 
+import secrets
+
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ukey_emulator.chip.keys import Material
 from ukey_emulator.chip.keys import rsa as keys
 from ukey_emulator.chip.refusal import Refusal
-from ukey_emulator.terms import CKF, CKK, CKM, CKR
+from ukey_emulator.terms import CKD, CKF, CKK, CKM, CKR
 
 from .base import Ciphering, Mechanism, Parameter, Recovery, Signer, Verifier, no_parameter
+from .ecdh import spread
 from .messages import Gathered
-from .rsa import private_key, public_key
+from .rsa import private_key, public_key, wrap_by
 
 
 class Raw:
@@ -102,9 +105,48 @@ class X509(Mechanism):
     """All that RSA does, with the padding left to the program."""
 
     flags = (
-        CKF.SIGN | CKF.VERIFY | CKF.SIGN_RECOVER | CKF.VERIFY_RECOVER | CKF.ENCRYPT | CKF.DECRYPT
+        CKF.SIGN
+        | CKF.VERIFY
+        | CKF.SIGN_RECOVER
+        | CKF.VERIFY_RECOVER
+        | CKF.ENCRYPT
+        | CKF.DECRYPT
+        | CKF.WRAP
+        | CKF.UNWRAP
+        | CKF.ENCAPSULATE
+        | CKF.DECAPSULATE
     )
     key_types = (CKK.RSA,)
+    prefixed = True
+
+    def wrap(self, key: Material, data: bytes, parameter: Parameter) -> bytes:
+        """Wrap a key that is shorter than the modulus, else CKR_KEY_SIZE_RANGE."""
+        return wrap_by(self.encrypt(key, parameter), data)
+
+    def encapsulate(
+        self, key: Material, parameter: Parameter, length: int | None
+    ) -> tuple[bytes, bytes]:
+        """Make a number below the modulus and raise it (SP 800-56B §7.2.1, RSASVE)."""
+        no_parameter(parameter)
+        public = public_key(key).public_numbers()
+        size = self.ciphertext_length(key)
+        number = secrets.randbelow(public.n - 3) + 2
+        ciphertext = pow(number, public.e, public.n).to_bytes(size, "big")
+        return spread(number.to_bytes(size, "big"), CKD.NULL, None, length), ciphertext
+
+    def ciphertext_length(self, key: Material) -> int:
+        """Give the length of the modulus."""
+        return (public_key(key).key_size + 7) // 8
+
+    def decapsulate(
+        self, key: Material, parameter: Parameter, ciphertext: bytes, length: int | None
+    ) -> bytes:
+        """Give the number; CKR_WRAPPED_KEY_LEN_RANGE for a ciphertext of another length."""
+        private = private_key(key)
+        if len(ciphertext) != (private.key_size + 7) // 8:
+            raise Refusal(CKR.WRAPPED_KEY_LEN_RANGE, "not as long as the modulus")
+        secret = self.unwrap(key, ciphertext, parameter)
+        return spread(secret, CKD.NULL, None, length)
 
     def sign(self, key: Material, parameter: Parameter) -> Signer:
         """Begin a signature."""

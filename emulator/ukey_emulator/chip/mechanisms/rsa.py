@@ -1,5 +1,6 @@
 """RSA: PKCS#1 v1.5, PSS, OAEP and key pairs (PKCS#11 3.2 §6.1)."""
 
+import secrets
 import struct
 
 from cryptography.exceptions import InvalidSignature
@@ -97,7 +98,33 @@ class _Rsa(Mechanism):
     key_types = (CKK.RSA,)
 
 
-class Pkcs1(_Rsa):
+class _Encapsulating(_Rsa):
+    """RSA that encapsulates by making a secret and wrapping it (§6.1.6, §6.1.8)."""
+
+    def encapsulate(
+        self, key: Material, parameter: Parameter, length: int | None
+    ) -> tuple[bytes, bytes]:
+        """Make a secret of `length` bytes, which has to be said (CKR_TEMPLATE_INCOMPLETE)."""
+        if length is None:
+            raise Refusal(CKR.TEMPLATE_INCOMPLETE, "how long the secret shall be is missing")
+        secret = secrets.token_bytes(length)
+        return secret, self.wrap(key, secret, parameter)
+
+    def ciphertext_length(self, key: Material) -> int:
+        """Give the length of the modulus."""
+        return (public_key(key).key_size + 7) // 8
+
+    def decapsulate(
+        self, key: Material, parameter: Parameter, ciphertext: bytes, length: int | None
+    ) -> bytes:
+        """Unwrap the secret; CKR_WRAPPED_KEY_LEN_RANGE if it is not as long as wanted."""
+        secret = self.unwrap(key, ciphertext, parameter)
+        if length not in (None, len(secret)):
+            raise Refusal(CKR.WRAPPED_KEY_LEN_RANGE, f"the secret has {len(secret)} bytes")
+        return secret
+
+
+class Pkcs1(_Encapsulating):
     """PKCS#1 v1.5: signatures over what the program gives, encryption (§6.1.6)."""
 
     flags = (
@@ -109,6 +136,8 @@ class Pkcs1(_Rsa):
         | CKF.DECRYPT
         | CKF.WRAP
         | CKF.UNWRAP
+        | CKF.ENCAPSULATE
+        | CKF.DECAPSULATE
     )
 
     def sign_recover(self, key: Material, parameter: Parameter) -> Signer:
@@ -137,7 +166,7 @@ class Pkcs1(_Rsa):
 
     def wrap(self, key: Material, data: bytes, parameter: Parameter) -> bytes:
         """Wrap a short key."""
-        return _wrap(self.encrypt(key, parameter), data)
+        return wrap_by(self.encrypt(key, parameter), data)
 
     def decrypt(self, key: Material, parameter: Parameter) -> Ciphering:
         """Begin a decryption."""
@@ -217,10 +246,10 @@ class Pss(_Rsa):
         return pad, Prehashed(chosen)
 
 
-class Oaep(_Rsa):
+class Oaep(_Encapsulating):
     """OAEP encryption (§6.1.8)."""
 
-    flags = CKF.ENCRYPT | CKF.DECRYPT | CKF.WRAP | CKF.UNWRAP
+    flags = CKF.ENCRYPT | CKF.DECRYPT | CKF.WRAP | CKF.UNWRAP | CKF.ENCAPSULATE | CKF.DECAPSULATE
 
     def encrypt(self, key: Material, parameter: Parameter) -> Ciphering:
         """Begin an encryption; the parameter is CK_RSA_PKCS_OAEP_PARAMS."""
@@ -229,7 +258,7 @@ class Oaep(_Rsa):
 
     def wrap(self, key: Material, data: bytes, parameter: Parameter) -> bytes:
         """Wrap a short key."""
-        return _wrap(self.encrypt(key, parameter), data)
+        return wrap_by(self.encrypt(key, parameter), data)
 
     def decrypt(self, key: Material, parameter: Parameter) -> Ciphering:
         """Begin a decryption; the parameter is CK_RSA_PKCS_OAEP_PARAMS."""
@@ -311,7 +340,7 @@ class RsaDecryption:
             raise Refusal(CKR.ENCRYPTED_DATA_INVALID) from None
 
 
-def _wrap(encryption: Ciphering, data: bytes) -> bytes:
+def wrap_by(encryption: Ciphering, data: bytes) -> bytes:
     """Wrap by encrypting; a key that is too long for the modulus is CKR_KEY_SIZE_RANGE."""
     try:
         return encryption.update(data) + encryption.finish()
@@ -358,11 +387,19 @@ MECHANISMS = (
     Pkcs1Hashed(CKM.SHA256_RSA_PKCS, CKM.SHA256),
     Pkcs1Hashed(CKM.SHA384_RSA_PKCS, CKM.SHA384),
     Pkcs1Hashed(CKM.SHA512_RSA_PKCS, CKM.SHA512),
+    Pkcs1Hashed(CKM.SHA3_224_RSA_PKCS, CKM.SHA3_224),
+    Pkcs1Hashed(CKM.SHA3_256_RSA_PKCS, CKM.SHA3_256),
+    Pkcs1Hashed(CKM.SHA3_384_RSA_PKCS, CKM.SHA3_384),
+    Pkcs1Hashed(CKM.SHA3_512_RSA_PKCS, CKM.SHA3_512),
     Pss(CKM.RSA_PKCS_PSS),
     Pss(CKM.SHA1_RSA_PKCS_PSS, CKM.SHA_1),
     Pss(CKM.SHA224_RSA_PKCS_PSS, CKM.SHA224),
     Pss(CKM.SHA256_RSA_PKCS_PSS, CKM.SHA256),
     Pss(CKM.SHA384_RSA_PKCS_PSS, CKM.SHA384),
     Pss(CKM.SHA512_RSA_PKCS_PSS, CKM.SHA512),
+    Pss(CKM.SHA3_224_RSA_PKCS_PSS, CKM.SHA3_224),
+    Pss(CKM.SHA3_256_RSA_PKCS_PSS, CKM.SHA3_256),
+    Pss(CKM.SHA3_384_RSA_PKCS_PSS, CKM.SHA3_384),
+    Pss(CKM.SHA3_512_RSA_PKCS_PSS, CKM.SHA3_512),
     Oaep(CKM.RSA_PKCS_OAEP, _SIZES),
 )
