@@ -2,10 +2,14 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pypdfium2
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +66,57 @@ def test_a_rack_stays(tmp_path: Path) -> None:
     told = run(["bash", "-e", "-c", as_here(commands)], tmp_path, UKEY_HOME=str(tmp_path / "home"))
     assert "mine" in told
     assert "C_GetTokenInfo" in told
+
+
+def test_a_holder_goes_through_the_day_by_hand(tmp_path: Path) -> None:
+    (commands,) = (block for block in blocks("README.md", "sh") if "ukey renew" in block)
+    (up,) = (block for block in blocks("README.md", "sh") if "ukey up" in block)
+    document = pypdfium2.PdfDocument.new()
+    document.new_page(595, 842)
+    document.save(tmp_path / "letter.pdf")
+    with running(as_here(up), tmp_path, UKEY_HOME=str(tmp_path / "home")) as printed:
+        exports = dict(re.findall(r"^export (\w+)=(\S+)$", printed, re.MULTILINE))
+        account = re.search(r"user (\S+), password (\S+)", printed)
+        assert account, printed
+        answers = {
+            "UKEY_PIN": "123456",
+            "UKEY_NEW_PIN": "654321",
+            "UKEY_PORTAL_PASSWORD": account[2],
+        }
+        commands = commands.replace("ukey bind", f"ukey bind --user {account[1]}")
+        told = run(["bash", "-e", "-c", as_here(commands)], tmp_path, **exports, **answers)
+    for words in ("我的证书", "首次使用需绑定", "签章完成", "Signature is Valid", "延期成功"):
+        assert words in told
+    assert told.index("延期成功") < told.index("登录成功：") < told.index("口令修改成功")
+
+
+@contextmanager
+def running(command: str, folder: Path, **environment: str) -> Iterator[str]:
+    """Start what runs until Ctrl-C; give what it has printed when it is ready."""
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {command}"],
+        cwd=folder,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        printed = ""
+        while "Ctrl-C" not in printed:
+            line = process.stdout.readline()
+            assert line, printed
+            printed += line
+        yield printed
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(timeout=30)
+        process.stdout.close()
+    assert process.returncode in {0, 130}
 
 
 def as_here(commands: str) -> str:
