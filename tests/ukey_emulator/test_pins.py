@@ -19,8 +19,9 @@ from program import PIN, SO_PIN, Program, attributes
 from ukey_emulator.chip import Chip, PinRefusal, Refusal, Role
 from ukey_emulator.chip.chip import Factory
 from ukey_emulator.chip.pins import PinRecord
+from ukey_emulator.cryptoki.wire import Mechanism, Out
 from ukey_emulator.rack.keyring import Keyring
-from ukey_emulator.terms import CKA, CKF, CKO, CKR, CKS, CKU
+from ukey_emulator.terms import CKA, CKF, CKM, CKO, CKR, CKS, CKU
 
 TRIES = 3
 
@@ -171,6 +172,7 @@ def test_a_blank_key_takes_its_so_pin_from_the_first_initialisation(
     program: Program, keyring: Keyring
 ) -> None:
     slot = keyring.new(initialized=False).slot
+    program.C_GetSlotList(True, Out(asked=True, capacity=None))
     assert program.rv("C_OpenSession", slot, 6, True) == CKR.TOKEN_NOT_RECOGNIZED
     program.C_InitToken(slot, b"first so pin", b"mine".ljust(32))
     session = program.open(slot)
@@ -257,3 +259,27 @@ def test_any_text_is_a_pin(tmp_path_factory: pytest.TempPathFactory, pin: str) -
     chip = Chip.make(path, "1", "label", Factory.of(pin.encode(), SO_PIN, TRIES))
     chip.log_in(Role.USER, pin.encode())
     chip.close()
+
+
+def test_the_context_login_that_locks_the_pin_logs_out(program: Program) -> None:
+    session = program.open(user=CKU.USER)
+    _, private = program.ec_pair(session, ALWAYS_AUTHENTICATE=True)
+    program.C_SignInit(session, Mechanism(CKM.ECDSA, None), private)
+    for _ in range(9):
+        code = program.rv("C_Login", session, CKU.CONTEXT_SPECIFIC, b"wrong!")
+        assert code == CKR.PIN_INCORRECT
+    assert program.rv("C_Login", session, CKU.CONTEXT_SPECIFIC, b"wrong!") == CKR.PIN_LOCKED
+    assert state(program, session) == CKS.RW_PUBLIC_SESSION
+    code = program.rv("C_Login", session, CKU.CONTEXT_SPECIFIC, PIN)
+    assert code == CKR.USER_NOT_LOGGED_IN
+
+
+def test_a_new_slot_shows_when_the_program_looks_for_it(program: Program, keyring: Keyring) -> None:
+    room = Out(asked=True, capacity=10)
+    assert program.C_GetSlotList(True, room) == [0]
+    new = keyring.new().slot
+    assert program.C_GetSlotList(True, room) == [0]
+    assert program.rv("C_GetSlotInfo", new, True) == CKR.SLOT_ID_INVALID
+    assert program.C_GetSlotList(True, Out(asked=True, capacity=None)) == 2
+    assert program.C_GetSlotList(True, room) == [0, new]
+    program.C_GetSlotInfo(new, True)

@@ -7,8 +7,6 @@ from ukey_harness.device.opening import device_of
 # What the emulated key does not meet yet; nothing may be added to it.
 OPEN = {
     "OB-44": "it claims no profile yet",
-    "EV-11": "a new slot shows before the number of slots is asked for",
-    "LK-05": "the context-specific login that locks the PIN returns CKR_PIN_INCORRECT",
 }
 
 

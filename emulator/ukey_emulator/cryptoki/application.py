@@ -30,6 +30,7 @@ class Application:
         self.lock = threading.RLock()
         self.ended = False
         self.seen_changes = slots.changes()
+        self._visible = frozenset(self.seen_changes)
         self._numbers = itertools.count(1)
         self._sessions: dict[int, Session] = {}
         self._logins: dict[Chip, Role] = {}
@@ -39,9 +40,30 @@ class Application:
 
     # Slots
 
+    def look_for_slots(self) -> None:
+        """Take note of slots that came or went; until then an application does not see them.
+
+        PKCS#11 3.2 §5.5.1: only C_GetSlotList without a list looks.
+        """
+        self._visible = frozenset(slot.number for slot in self.slots)
+
+    def visible_slots(self) -> list[Slot]:
+        """Give the slots that were there when the application last looked."""
+        return [slot for slot in self.slots if slot.number in self._visible]
+
+    def next_event(self) -> int | None:
+        """Give a slot in which a key was plugged in or pulled out since it was last given."""
+        with self.lock:
+            for number, changes in self.slots.changes().items():
+                if self.seen_changes.get(number, 0) != changes:
+                    self.seen_changes[number] = changes
+                    self._visible |= {number}
+                    return number
+            return None
+
     def slot(self, number: int) -> Slot:
-        """Give a slot; CKR_SLOT_ID_INVALID if there is none of that number."""
-        slot = self.slots.get(number)
+        """Give a slot; CKR_SLOT_ID_INVALID if the application sees none of that number."""
+        slot = self.slots.get(number) if number in self._visible else None
         if slot is None:
             raise Refusal(CKR.SLOT_ID_INVALID, f"slot {number}")
         return slot

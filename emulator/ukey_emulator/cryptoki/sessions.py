@@ -77,6 +77,8 @@ def C_Login(app: Application, session: Session, user_type: int, pin: bytes | Non
 
 def _authorise(app: Application, session: Session, pin: bytes | None) -> None:
     """Let a key with CKA_ALWAYS_AUTHENTICATE do the operation that waits for it."""
+    if app.role(session.chip) is not Role.USER:
+        raise Refusal(CKR.USER_NOT_LOGGED_IN)
     waiting = [operation for operation in session.operations.values() if not operation.authorised]
     if not waiting:
         raise Refusal(CKR.OPERATION_NOT_INITIALIZED, "no operation waits for a PIN")
@@ -85,9 +87,10 @@ def _authorise(app: Application, session: Session, pin: bytes | None) -> None:
     try:
         session.chip.verify_pin(Role.USER, pin)
     except PinRefusal as refusal:
-        if not refusal.tries_left:
-            app.log_out(session.chip)
-        raise
+        if refusal.tries_left:
+            raise
+        app.log_out(session.chip)
+        raise PinRefusal(CKR.PIN_LOCKED, 0) from refusal
     for operation in waiting:
         operation.authorised = True
 

@@ -35,7 +35,9 @@ def listed(out: Out, numbers: list[int]) -> list[int] | int:
 
 def C_GetSlotList(app: Application, token_present: bool, out: Out) -> list[int] | int:
     """List the slots, or those with a key in them (PKCS#11 3.2 §5.5.1)."""
-    slots = [slot for slot in app.slots if slot.chip is not None or not token_present]
+    if out.asked and out.capacity is None:
+        app.look_for_slots()
+    slots = [slot for slot in app.visible_slots() if slot.chip is not None or not token_present]
     return listed(out, [slot.number for slot in slots])
 
 
@@ -113,11 +115,9 @@ def C_WaitForSlotEvent(
     if reserved:
         raise Refusal(CKR.ARGUMENTS_BAD, "pReserved is not NULL")
     while not app.ended:
-        with app.lock:
-            for number, changes in app.slots.changes().items():
-                if app.seen_changes.get(number, 0) != changes:
-                    app.seen_changes[number] = changes
-                    return number
+        number = app.next_event()
+        if number is not None:
+            return number
         if flags & CKF.DONT_BLOCK:
             raise Refusal(CKR.NO_EVENT)
         app.slots.wait(_WAIT_SECONDS)
