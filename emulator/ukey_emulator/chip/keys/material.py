@@ -9,7 +9,7 @@ from ukey_emulator.chip.objects.object import Object
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKA, CKK, CKO, CKR
 
-from . import certificate, ec, edwards, montgomery, rsa, secret
+from . import certificate, ec, edwards, mldsa, mlkem, montgomery, rsa, secret
 
 Material = (
     factoring.RSAPrivateKey
@@ -20,6 +20,10 @@ Material = (
     | edwards.EdwardsPublic
     | montgomery.PrivateKey
     | montgomery.PublicKey
+    | mldsa.MlDsaPrivate
+    | mldsa.MlDsaPublic
+    | mlkem.MlKemPrivate
+    | mlkem.MlKemPublic
     | bytes
 )
 
@@ -32,6 +36,10 @@ _COMPLETE: dict[tuple[int, int | None], Callable[[dict[int, bytes]], None]] = {
     (CKO.PRIVATE_KEY, CKK.EC_EDWARDS): edwards.complete_private,
     (CKO.PUBLIC_KEY, CKK.EC_MONTGOMERY): montgomery.complete_public,
     (CKO.PRIVATE_KEY, CKK.EC_MONTGOMERY): montgomery.complete_private,
+    (CKO.PUBLIC_KEY, CKK.ML_DSA): mldsa.FAMILY.complete_public,
+    (CKO.PRIVATE_KEY, CKK.ML_DSA): mldsa.FAMILY.complete_private,
+    (CKO.PUBLIC_KEY, CKK.ML_KEM): mlkem.FAMILY.complete_public,
+    (CKO.PRIVATE_KEY, CKK.ML_KEM): mlkem.FAMILY.complete_private,
     (CKO.CERTIFICATE, None): certificate.complete,
     **{(CKO.SECRET_KEY, key_type): secret.complete for key_type in secret.TYPES},
 }
@@ -45,6 +53,10 @@ _LOAD: dict[tuple[int, int | None], Callable[[dict[int, bytes]], Material]] = {
     (CKO.PRIVATE_KEY, CKK.EC_EDWARDS): edwards.load_private,
     (CKO.PUBLIC_KEY, CKK.EC_MONTGOMERY): montgomery.load_public,
     (CKO.PRIVATE_KEY, CKK.EC_MONTGOMERY): montgomery.load_private,
+    (CKO.PUBLIC_KEY, CKK.ML_DSA): mldsa.load_public,
+    (CKO.PRIVATE_KEY, CKK.ML_DSA): mldsa.load_private,
+    (CKO.PUBLIC_KEY, CKK.ML_KEM): mlkem.load_public,
+    (CKO.PRIVATE_KEY, CKK.ML_KEM): mlkem.load_private,
     **{(CKO.SECRET_KEY, key_type): secret.load for key_type in secret.TYPES},
 }
 
@@ -80,6 +92,10 @@ def public_part(obj: Object) -> dict[int, bytes]:
             return {**curve_parameters, **ec.public_attributes(key.public_key())}
         case edwards.EdwardsPrivate():
             return {**curve_parameters, **edwards.public_attributes(key.public().key)}
+        case mldsa.MlDsaPrivate():
+            return mldsa.FAMILY.public_part(obj.attributes)
+        case mlkem.MlKemPrivate():
+            return mlkem.FAMILY.public_part(obj.attributes)
         case _ if isinstance(key, montgomery.PrivateKey):
             return {**curve_parameters, **montgomery.public_attributes(key.public_key())}
         case _:

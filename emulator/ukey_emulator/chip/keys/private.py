@@ -13,11 +13,13 @@ from cryptography.hazmat.primitives.serialization import (
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKA, CKK, CKR
 
-from . import ec, edwards, montgomery, rsa
+from . import der, ec, edwards, mldsa, mlkem, montgomery, rsa
 
 
 def encode(material: object) -> bytes:
     """Give a private key as PKCS#8; CKR_KEY_NOT_WRAPPABLE for what is none."""
+    if isinstance(material, mldsa.MlDsaPrivate | mlkem.MlKemPrivate):
+        return material.encode()
     if isinstance(material, edwards.EdwardsPrivate):
         material = material.key
     kinds = factoring.RSAPrivateKey | curve.EllipticCurvePrivateKey
@@ -39,6 +41,9 @@ def cut(data: bytes) -> bytes:
 
 def decode(data: bytes) -> tuple[int, dict[int, bytes]]:
     """Read PKCS#8: give key type and attributes; CKR_WRAPPED_KEY_INVALID if it is none."""
+    lattice = _decode_lattice(data)
+    if lattice is not None:
+        return lattice
     try:
         key = load_der_private_key(data, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -55,3 +60,16 @@ def decode(data: bytes) -> tuple[int, dict[int, bytes]]:
         parameters = montgomery.parameters_of(key)
         return CKK.EC_MONTGOMERY, {CKA.EC_PARAMS: parameters, **montgomery.private_attributes(key)}
     raise Refusal(CKR.WRAPPED_KEY_INVALID, "the key is of a type that is not kept")
+
+
+def _decode_lattice(data: bytes) -> tuple[int, dict[int, bytes]] | None:
+    """Read a key of ML-DSA or ML-KEM, of which the library does not know every form."""
+    try:
+        identifier, key = der.read_private_key_info(data)
+        for key_type, family in ((CKK.ML_DSA, mldsa.FAMILY), (CKK.ML_KEM, mlkem.FAMILY)):
+            attributes = family.decode(identifier, key)
+            if attributes is not None:
+                return key_type, attributes
+    except ValueError as error:
+        raise Refusal(CKR.WRAPPED_KEY_INVALID, str(error)) from None
+    return None

@@ -19,6 +19,8 @@ from . import (
     kdf,
     keywrap,
     macs,
+    mldsa,
+    mlkem,
     raw_rsa,
     rsa,
 )
@@ -42,6 +44,8 @@ _FAMILIES = (
     ecdsa,
     eddsa,
     ecdh,
+    mldsa,
+    mlkem,
     aes,
     aes_aead,
     keywrap,

@@ -142,7 +142,14 @@ class PublicKey(Mechanism):
     """The public key of a private one, of every type (§6.43.8)."""
 
     flags = CKF.DERIVE
-    key_types = (CKK.RSA, CKK.EC, CKK.EC_EDWARDS, CKK.EC_MONTGOMERY)
+    key_types = (
+        CKK.RSA,
+        CKK.EC,
+        CKK.EC_EDWARDS,
+        CKK.EC_MONTGOMERY,
+        CKK.ML_DSA,
+        CKK.ML_KEM,
+    )
     makes: ClassVar[int] = CKO.PUBLIC_KEY
 
 
