@@ -41,7 +41,11 @@ class Emulated:
 
     def new(self, label: str) -> None:
         """Make a key, initialised and with its PIN."""
-        self._remote.new_key(label=label, pin=PIN, so_pin=SO_PIN)
+        self._remote.new_key(name=label, label=label, pin=PIN, so_pin=SO_PIN)
+
+    def done(self, label: str) -> None:
+        """Remove a key, as the fixture does after each test."""
+        self._remote.remove(label)
 
 
 class Soft:
@@ -59,6 +63,9 @@ class Soft:
         module.login(session, CKU_SO, SO_PIN)
         module.init_pin(session, PIN)
         module.must("CloseSession", session)
+
+    def done(self, label: str) -> None:
+        """Leave the token: PKCS#11 has no call that removes one."""
 
     def _initialized(self, slot: int) -> bool:
         told = self._module.structure("GetTokenInfo", "CK_TOKEN_INFO", slot)
@@ -131,6 +138,7 @@ class Bench:
             private, *_ = [session.create_object(each) for each in self._holding.objects]
             took = time.perf_counter() - start
             private.sign(MESSAGE, mechanism=Mechanism.SHA256_RSA_PKCS)  # it was ready
+        self._keys.done(token.label)
         return took
 
     @staticmethod

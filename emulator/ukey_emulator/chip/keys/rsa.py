@@ -36,7 +36,7 @@ def generate(bits: int, exponent: int) -> rsa.RSAPrivateKey:
             break
     d = pow(exponent, -1, math.lcm(p - 1, q - 1))
     public = rsa.RSAPublicNumbers(exponent, p * q)
-    chinese = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
+    chinese = (d % (p - 1), d % (q - 1), pow(q, -1, p))
     return rsa.RSAPrivateNumbers(p, q, d, *chinese, public).private_key()
 
 
@@ -120,15 +120,13 @@ def complete_private(attributes: dict[int, bytes]) -> None:
         raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, str(error)) from None
     if p * q != n or (e * d) % (p - 1) != 1 or (e * d) % (q - 1) != 1:
         raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, "the numbers are no RSA key")
-    exponent_1, exponent_2 = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q)
-    coefficient = rsa.rsa_crt_iqmp(p, q)
     derived = {
         CKA.PUBLIC_EXPONENT: e,
         CKA.PRIME_1: p,
         CKA.PRIME_2: q,
-        CKA.EXPONENT_1: exponent_1,
-        CKA.EXPONENT_2: exponent_2,
-        CKA.COEFFICIENT: coefficient,
+        CKA.EXPONENT_1: d % (p - 1),
+        CKA.EXPONENT_2: d % (q - 1),
+        CKA.COEFFICIENT: pow(q, -1, p),
     }
     for attribute, value in derived.items():
         if as_integer(attributes.get(attribute, b"")) not in (0, value):
