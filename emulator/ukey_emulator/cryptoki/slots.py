@@ -1,5 +1,6 @@
 """Slot and token management (PKCS#11 3.2 §5.5)."""
 
+import functools
 import struct
 
 from ukey_emulator.chip import Chip, Refusal, Role, mechanisms
@@ -15,6 +16,7 @@ _SLOT_INFO = struct.Struct("<64s32sQ4B4x")
 _TOKEN_INFO = struct.Struct("<32s32s16s16s11Q4B16s4x")
 _MECHANISM_INFO = struct.Struct("<3Q")
 _UNAVAILABLE = 0xFFFFFFFFFFFFFFFF
+_KINDS = [int(kind) for kind in mechanisms.MECHANISMS]
 _MANUFACTURER = "ukeylab"
 _HARDWARE_VERSION = (1, 0)
 _FIRMWARE_VERSION = (1, 0)
@@ -127,7 +129,7 @@ def C_WaitForSlotEvent(
 def C_GetMechanismList(app: Application, number: int, out: Out) -> list[int] | int:
     """List the mechanisms of a token (PKCS#11 3.2 §5.5.5)."""
     app.chip(number)
-    return listed(out, [int(kind) for kind in mechanisms.MECHANISMS])
+    return listed(out, _KINDS)
 
 
 def C_GetMechanismInfo(app: Application, number: int, kind: int, wanted: bool) -> bytes:
@@ -171,6 +173,7 @@ def C_SetPIN(app: Application, session: Session, old: bytes | None, new: bytes |
     session.chip.change_pin(role, old, new)
 
 
+@functools.lru_cache(maxsize=256)
 def padded(text: str, length: int) -> bytes:
     """Pad with blanks to the length of a field, cutting at a whole character."""
     data = text.encode()
