@@ -1,6 +1,7 @@
 """ML-KEM as FIPS 203 writes it down, for what the library lacks.
 
-That is the smallest parameter set, the private key in full, and keys without their seed. Plain integers, not made to withstand timing: this key is for tests.
+That is the smallest parameter set, the private key in full, and keys without their seed.
+Plain integers, not made to withstand timing: this key is for tests.
 """
 
 import hashlib

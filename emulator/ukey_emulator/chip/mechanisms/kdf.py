@@ -16,7 +16,7 @@ from .derivation import value_of
 from .digests import algorithm
 
 _SIZES = (1, secret.MAX_GENERIC)
-_MOST_ITERATIONS = 10_000_000
+_MOST_ITERATIONS = 1 << 24
 _MOST_BLOCKS = 255
 
 
