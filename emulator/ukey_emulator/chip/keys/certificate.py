@@ -1,28 +1,59 @@
-"""Certificates: what follows from their value (PKCS#11 3.2 §4.6.3)."""
+"""Certificates: what follows from their value (PKCS#11 3.2 §4.6)."""
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from ukey_emulator.chip.objects.kinds import as_number
 from ukey_emulator.chip.refusal import Refusal
-from ukey_emulator.terms import CKA, CKR
+from ukey_emulator.terms import CKA, CKC, CKR
+
+from . import der
 
 _CHECK_LENGTH = 3
 
 
 def complete(attributes: dict[int, bytes]) -> None:
-    """Check that there is a value or an address, and add check value and public key."""
+    """Check that there is a value or an address, and add what the value tells.
+
+    Attributes that the template has are left as they are. CKR_TEMPLATE_INCOMPLETE for a
+    certificate with neither value nor address, or with an address and no digests of the keys
+    (§4.6.3, table 28).
+    """
     value = attributes.get(CKA.VALUE, b"")
     if not value:
-        if not attributes.get(CKA.URL):
-            raise Refusal(CKR.TEMPLATE_INCOMPLETE, "a certificate has a value or a URL")
+        _require_address(attributes)
         return
     digest = hashes.Hash(hashes.SHA1())  # noqa: S303 - the standard names SHA-1
     digest.update(value)
     attributes.setdefault(CKA.CHECK_VALUE, digest.finalize()[:_CHECK_LENGTH])
+    if as_number(attributes[CKA.CERTIFICATE_TYPE]) != CKC.X_509:
+        return
     try:
-        key = x509.load_der_x509_certificate(value).public_key()
-        info = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        told = _told(x509.load_der_x509_certificate(value))
     except Exception:  # noqa: BLE001 - a value that is no certificate is kept as it came
         return
-    attributes.setdefault(CKA.PUBLIC_KEY_INFO, info)
+    for attribute, content in told.items():
+        attributes[attribute] = attributes.get(attribute) or content
+
+
+def _require_address(attributes: dict[int, bytes]) -> None:
+    if not attributes.get(CKA.URL):
+        raise Refusal(CKR.TEMPLATE_INCOMPLETE, "a certificate has a value or a URL")
+    for attribute in (CKA.HASH_OF_SUBJECT_PUBLIC_KEY, CKA.HASH_OF_ISSUER_PUBLIC_KEY):
+        if not attributes.get(attribute):
+            raise Refusal(CKR.TEMPLATE_INCOMPLETE, f"with a URL goes CKA_{attribute.name}")
+
+
+def _told(certificate: x509.Certificate) -> dict[int, bytes]:
+    """Give the attributes that a certificate tells of itself."""
+    key = certificate.public_key()
+    number = certificate.serial_number
+    serial = number.to_bytes(number.bit_length() // 8 + 1, "big")
+    return {
+        CKA.ISSUER: certificate.issuer.public_bytes(),
+        CKA.SERIAL_NUMBER: der.element(der.INTEGER, serial),
+        CKA.START_DATE: f"{certificate.not_valid_before_utc:%Y%m%d}".encode(),
+        CKA.END_DATE: f"{certificate.not_valid_after_utc:%Y%m%d}".encode(),
+        CKA.PUBLIC_KEY_INFO: key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+    }

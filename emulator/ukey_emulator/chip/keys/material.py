@@ -62,10 +62,21 @@ _LOAD: dict[tuple[int, int | None], Callable[[dict[int, bytes]], Material]] = {
 
 
 def complete(obj: Object) -> None:
-    """Check the material of a new object and add the attributes that follow from it."""
+    """Check the material of a new object and add the attributes that follow from it.
+
+    CKR_ATTRIBUTE_VALUE_INVALID for a CKA_PUBLIC_KEY_INFO that is another key's.
+    """
     finish = _COMPLETE.get((obj.kind, obj.key_type))
-    if finish is not None:
-        finish(obj.attributes)
+    if finish is None:
+        return
+    claimed = obj.attributes.get(CKA.PUBLIC_KEY_INFO)
+    finish(obj.attributes)
+    if obj.kind != CKO.CERTIFICATE and claimed not in (
+        None,
+        b"",
+        obj.attributes.get(CKA.PUBLIC_KEY_INFO),
+    ):
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, "CKA_PUBLIC_KEY_INFO is another key's")
 
 
 def load(obj: Object) -> Material:

@@ -67,7 +67,7 @@ _DATA: Table = {
     CKA.VALUE: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
 }
 
-_X509: Table = {
+_CERTIFICATE: Table = {
     **_STORAGE,
     CKA.CERTIFICATE_TYPE: Rule(Kind.NUMBER, Note.MUST_CREATE),
     CKA.TRUSTED: Rule(Kind.BOOL, Note.MODIFIABLE | Note.SO_SETS_TRUE, FALSE),
@@ -76,16 +76,40 @@ _X509: Table = {
     CKA.START_DATE: Rule(Kind.DATE, default=b""),
     CKA.END_DATE: Rule(Kind.DATE, default=b""),
     CKA.PUBLIC_KEY_INFO: Rule(Kind.BYTES),
-    CKA.SUBJECT: Rule(Kind.BYTES, Note.MUST_CREATE),
-    CKA.ID: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
-    CKA.ISSUER: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
-    CKA.SERIAL_NUMBER: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+}
+
+_AT_AN_ADDRESS: Table = {
     CKA.VALUE: Rule(Kind.BYTES),
     CKA.URL: Rule(Kind.TEXT, default=b""),
     CKA.HASH_OF_SUBJECT_PUBLIC_KEY: Rule(Kind.BYTES, default=b""),
     CKA.HASH_OF_ISSUER_PUBLIC_KEY: Rule(Kind.BYTES, default=b""),
-    CKA.JAVA_MIDP_SECURITY_DOMAIN: Rule(Kind.NUMBER, default=number(0)),
     CKA.NAME_HASH_ALGORITHM: Rule(Kind.NUMBER),
+}
+
+_X509: Table = {
+    **_CERTIFICATE,
+    **_AT_AN_ADDRESS,
+    CKA.SUBJECT: Rule(Kind.BYTES, Note.MUST_CREATE),
+    CKA.ID: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+    CKA.ISSUER: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+    CKA.SERIAL_NUMBER: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+    CKA.JAVA_MIDP_SECURITY_DOMAIN: Rule(Kind.NUMBER, default=number(0)),
+}
+
+_WTLS: Table = {
+    **_CERTIFICATE,
+    **_AT_AN_ADDRESS,
+    CKA.SUBJECT: Rule(Kind.BYTES, Note.MUST_CREATE),
+    CKA.ISSUER: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+}
+
+_ATTRIBUTE_CERTIFICATE: Table = {
+    **_CERTIFICATE,
+    CKA.OWNER: Rule(Kind.BYTES, Note.MUST_CREATE),
+    CKA.AC_ISSUER: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+    CKA.SERIAL_NUMBER: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+    CKA.ATTR_TYPES: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+    CKA.VALUE: Rule(Kind.BYTES, Note.MUST_CREATE),
 }
 
 _KEY: Table = {
@@ -249,6 +273,8 @@ HW_FEATURE: Table = {**_OBJECT, CKA.HW_FEATURE_TYPE: Rule(Kind.NUMBER)}
 TABLES: dict[tuple[int, int], Table] = {
     (CKO.DATA, 0): _DATA,
     (CKO.CERTIFICATE, CKC.X_509): _X509,
+    (CKO.CERTIFICATE, CKC.WTLS): _WTLS,
+    (CKO.CERTIFICATE, CKC.X_509_ATTR_CERT): _ATTRIBUTE_CERTIFICATE,
     (CKO.PUBLIC_KEY, CKK.RSA): _RSA_PUBLIC,
     (CKO.PRIVATE_KEY, CKK.RSA): _RSA_PRIVATE,
     (CKO.PUBLIC_KEY, CKK.EC): _EC_PUBLIC,
