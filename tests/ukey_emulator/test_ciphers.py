@@ -98,6 +98,14 @@ def test_keys_are_made(program: Program, kind: CKM, key_type: CKK, length: int) 
         assert program.read(session, key, CKA.CHECK_VALUE) == zeros[:3]
 
 
+def test_a_length_that_the_type_tells_anyway(program: Program) -> None:
+    session = program.open(user=CKU.USER)
+    generate = Mechanism(CKM.DES3_KEY_GEN, None)
+    program.C_GenerateKey(session, generate, attributes(VALUE_LEN=24), True)
+    code = program.rv("C_GenerateKey", session, generate, attributes(VALUE_LEN=16), True)
+    assert code == CKR.TEMPLATE_INCONSISTENT
+
+
 def test_a_des_key_of_wrong_parity_is_refused(program: Program) -> None:
     session = program.open(user=CKU.USER)
     template = attributes(CLASS=int(CKO.SECRET_KEY), KEY_TYPE=int(CKK.DES3), VALUE=bytes(24))

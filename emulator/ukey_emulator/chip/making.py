@@ -38,10 +38,18 @@ def generate(kind: int, parameter: Parameter, template: Template, *, as_so: bool
         given[CKA.KEY_TYPE] = number(mechanism.key_types[0])
     elif CKA.KEY_TYPE in wanted and as_number(wanted[CKA.KEY_TYPE]) not in mechanism.key_types:
         raise Refusal(CKR.TEMPLATE_INCONSISTENT, "the mechanism makes no keys of this type")
+    _forget_known_length({**wanted, **given}, wanted)
     obj = build(wanted.items(), Origin.GENERATED, given, mechanism=kind, as_so=as_so)
     obj.attributes.update(mechanism.generate(obj.attributes, parameter))
     keys.complete(obj)
     return obj
+
+
+def _forget_known_length(described: dict[int, bytes], wanted: dict[int, bytes]) -> None:
+    """Drop a length that says no more than the type of the key, which old programs send."""
+    length = secret.fixed_length(as_number(described.get(CKA.KEY_TYPE, number(CKK.AES))))
+    if length is not None and wanted.get(CKA.VALUE_LEN) == number(length):
+        del wanted[CKA.VALUE_LEN]
 
 
 def generate_pair(

@@ -22,6 +22,8 @@ _CURVES = {
     identified("1.3.101.111"): _X448,
     # What GnuPG and pkcs11-tool call Curve25519.
     identified("1.3.6.1.4.1.3029.1.5.1"): _X25519,
+    # The name with the length that pkcs11-tool 0.23 gives it.
+    b"\x13\x0b" + _X25519.encode(): _X25519,
 }
 _PARAMETERS = {_X25519: identified("1.3.101.110"), _X448: identified("1.3.101.111")}
 
