@@ -1,14 +1,18 @@
 """What each mechanism declares is what it does, and the other way round."""
 
 import struct
+from pathlib import Path
 
 import pytest
-from program import ROOM, Program, attributes
+from program import PIN, ROOM, SO_PIN, Program, attributes
 
+from ukey_emulator.chip.chip import Chip, Factory
 from ukey_emulator.chip.mechanisms import MECHANISMS, Mechanism
 from ukey_emulator.chip.objects.rules import TABLES
 from ukey_emulator.cryptoki import wire
+from ukey_emulator.cryptoki.face import Face
 from ukey_emulator.cryptoki.wire import Out
+from ukey_emulator.slots import Slots
 from ukey_emulator.terms import CKF, CKM, CKO, CKR, CKU
 
 # Each flag and the operations of which one at least must be written for it.
@@ -141,3 +145,27 @@ def test_parameters_of_no_sense_are_refused_and_harm_nothing(program: Program, k
         if flags & CKF.DIGEST:
             assert program.rv("C_DigestInit", session, mechanism) == CKR.MECHANISM_PARAM_INVALID
     assert program.find(session) == []
+
+
+def test_a_key_without_some_mechanisms(tmp_path: Path) -> None:
+    without = (CKM.AES_ECB, CKM.SHA_1, CKM.EC_KEY_PAIR_GEN)
+    path = tmp_path / "key"
+    Chip.make(path, "1", "label", Factory.of(PIN, SO_PIN, 10), without=without).close()
+    chip = Chip.open(path)
+    slots = Slots()
+    slots.plug(slots.add("slot"), chip)
+    program = Program(Face(slots, lambda *_: None))
+    kinds = program.C_GetMechanismList(0, Out(True, 1000))
+    assert not set(without) & set(kinds)
+    assert len(kinds) == len(MECHANISMS) - 3
+    session = program.open(user=CKU.USER)
+    for kind in without:
+        assert program.rv("C_GetMechanismInfo", 0, kind, True) == CKR.MECHANISM_INVALID
+    mechanism = wire.Mechanism(CKM.SHA_1, None)
+    assert program.rv("C_DigestInit", session, mechanism) == CKR.MECHANISM_INVALID
+    mechanism = wire.Mechanism(CKM.EC_KEY_PAIR_GEN, None)
+    arguments = (session, mechanism, [], [], True, True)
+    assert program.rv("C_GenerateKeyPair", *arguments) == CKR.MECHANISM_INVALID
+    mechanism = wire.Mechanism(CKM.AES_ECB, None)
+    assert program.rv("C_EncryptInit", session, mechanism, 999) == CKR.MECHANISM_INVALID
+    chip.close()

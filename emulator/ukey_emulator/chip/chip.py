@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ukey_emulator.terms import CKA, CKO, CKR
 
 from .identity import Identity
+from .mechanisms import MECHANISMS, Mechanism, find
 from .objects import Object, Shelf, Template, amended
 from .objects.kinds import number, pack_template, unpack_template
 from .objects.object import table_of
@@ -52,7 +53,8 @@ class Chip:
         self._store = store
         self._lock = threading.RLock()
         facts = {name: value.decode() for name, value in self._store.facts().items()}
-        self.identity = Identity(serial=facts.get("serial", ""))
+        without = frozenset(map(int, facts.get("without", "").split()))
+        self.identity = Identity(serial=facts.get("serial", ""), without=without)
         self.label = facts.get("label", "")
         self._tries = int(facts.get("tries", "10"))
         self._pins = self._store.pins()
@@ -79,12 +81,18 @@ class Chip:
         factory: Factory | None = None,
         *,
         lasting: bool = True,
+        without: Collection[int] = (),
     ) -> "Chip":
-        """Make a new key in a new file; without a factory it is not initialised yet."""
+        """Make a new key in a new file; without a factory it is not initialised yet.
+
+        `without` are the mechanisms that the key shall not have.
+        """
         store = Store.create(path, lasting=lasting)
         with store.change():
             store.put_fact("serial", serial.encode())
             store.put_fact("label", label.encode())
+            if without:
+                store.put_fact("without", " ".join(map(str, sorted(without))).encode())
             if factory is not None:
                 master = secrets.token_bytes(MASTER_LENGTH)
                 store.put_fact("tries", str(factory.tries).encode())
@@ -97,6 +105,20 @@ class Chip:
         with self._lock:
             self._forget()
             self._store.close()
+
+    # Mechanisms
+
+    def mechanisms(self) -> Iterator[Mechanism]:
+        """Give the mechanisms that this key has."""
+        for kind, mechanism in MECHANISMS.items():
+            if kind not in self.identity.without:
+                yield mechanism
+
+    def mechanism(self, kind: int) -> Mechanism:
+        """Give one of them; CKR_MECHANISM_INVALID if the key has it not."""
+        if kind in self.identity.without:
+            raise Refusal(CKR.MECHANISM_INVALID, f"this key is without mechanism {kind:#x}")
+        return find(kind)
 
     # PINs
 

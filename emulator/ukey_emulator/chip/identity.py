@@ -8,6 +8,7 @@ class Identity:
     """The fixed facts of a key (PKCS#11 3.2 §3.2).
 
     `serial` has at most 16 characters, versions are (major, minor), PIN lengths count bytes.
+    `without` are the mechanisms (CKM) that this key does not have.
     """
 
     serial: str
@@ -17,3 +18,4 @@ class Identity:
     firmware_version: tuple[int, int] = (1, 0)
     min_pin_length: int = 4
     max_pin_length: int = 64
+    without: frozenset[int] = frozenset()

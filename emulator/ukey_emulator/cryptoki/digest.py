@@ -22,7 +22,7 @@ def C_DigestInit(app: Application, session: Session, mechanism: wire.Mechanism |
         session.operations.pop("digest", None)
         return
     session.require_free("digest")
-    context = find(mechanism, CKF.DIGEST).digest(parameter_of(mechanism))
+    context = find(session, mechanism, CKF.DIGEST).digest(parameter_of(mechanism))
     session.operations["digest"] = Operation(context)
 
 

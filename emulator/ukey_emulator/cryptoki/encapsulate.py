@@ -29,7 +29,7 @@ def C_EncapsulateKey(
     """
     given = given_mechanism(mechanism)
     template = template_of(attributes)
-    found = find(given, CKF.ENCAPSULATE)
+    found = find(session, given, CKF.ENCAPSULATE)
     owner, material = key_for(app, session, found, public_key, CKA.ENCAPSULATE)
     length = found.ciphertext_length(material)
     if not fits(out, length, tails=1):
@@ -62,7 +62,7 @@ def C_DecapsulateKey(
     given = given_mechanism(mechanism)
     template = template_of(attributes)
     require_pointer(wanted)
-    found = find(given, CKF.DECAPSULATE)
+    found = find(session, given, CKF.DECAPSULATE)
     owner, material = key_for(app, session, found, private_key, CKA.DECAPSULATE, UNWRAPPING)
     data, parameter = require_data(ciphertext), parameter_of(given)
     obj = making.from_secret(

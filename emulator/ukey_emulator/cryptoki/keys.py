@@ -30,7 +30,7 @@ def C_GenerateKey(
     given = given_mechanism(mechanism)
     template = template_of(attributes)
     require_pointer(wanted)
-    find(given, CKF.GENERATE)
+    find(session, given, CKF.GENERATE)
     obj = making.generate(given.type, parameter_of(given), template, as_so=as_so(app, session))
     return app.place(session, obj)[0]
 
@@ -48,7 +48,7 @@ def C_GenerateKeyPair(
     given = given_mechanism(mechanism)
     templates = template_of(public), template_of(private)
     require_pointer(public_wanted and private_wanted)
-    find(given, CKF.GENERATE_KEY_PAIR)
+    find(session, given, CKF.GENERATE_KEY_PAIR)
     pair = making.generate_pair(
         given.type, parameter_of(given), *templates, as_so=as_so(app, session)
     )
@@ -96,7 +96,7 @@ def _to_wrap(
     app: Application, session: Session, given: wire.Mechanism, wrapping: int, key: int
 ) -> tuple[Mechanism, Material, bytes]:
     """Find the mechanism, the wrapping key and the bytes to be wrapped."""
-    found = find(given, CKF.WRAP)
+    found = find(session, given, CKF.WRAP)
     wrapping_key, material = key_for(app, session, found, wrapping, CKA.WRAP, _WRAPPING)
     data = making.to_wrap(app.object(session, key, CKR.KEY_HANDLE_INVALID), wrapping_key)
     return found, material, data
@@ -115,7 +115,7 @@ def C_UnwrapKey(
     given = given_mechanism(mechanism)
     template = template_of(attributes)
     require_pointer(wanted)
-    found = find(given, CKF.UNWRAP)
+    found = find(session, given, CKF.UNWRAP)
     unwrapping_key, material = key_for(app, session, found, unwrapping, CKA.UNWRAP, UNWRAPPING)
     clear = found.unwrap(material, require_data(wrapped), parameter_of(given))
     obj = making.unwrap(found, clear, unwrapping_key, template, as_so=as_so(app, session))
@@ -136,7 +136,7 @@ def C_UnwrapKeyAuthenticated(
     given = given_mechanism(mechanism)
     template = template_of(attributes)
     require_pointer(wanted)
-    found = find(given, CKF.UNWRAP)
+    found = find(session, given, CKF.UNWRAP)
     unwrapping_key, material = key_for(app, session, found, unwrapping, CKA.UNWRAP, UNWRAPPING)
     fields, data = _message_of(given), require_data(wrapped)
     clear = found.unwrap_sealed(material, data, fields, require_data(extra))
@@ -164,7 +164,7 @@ def C_DeriveKey(
     given = given_mechanism(mechanism)
     template = template_of(attributes)
     require_pointer(wanted)
-    found = find(given, CKF.DERIVE)
+    found = find(session, given, CKF.DERIVE)
     base_key, _ = key_for(app, session, found, base, CKA.DERIVE)
     parameter = parameter_of(given)
     others = tuple(

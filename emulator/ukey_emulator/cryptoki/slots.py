@@ -3,7 +3,7 @@
 import functools
 import struct
 
-from ukey_emulator.chip import Chip, Refusal, Role, mechanisms
+from ukey_emulator.chip import Chip, Refusal, Role
 from ukey_emulator.chip.pins import PinRecord
 from ukey_emulator.terms import CKF, CKR
 
@@ -16,7 +16,6 @@ _SLOT_INFO = struct.Struct("<64s32sQ4B4x")
 _TOKEN_INFO = struct.Struct("<32s32s16s16s11Q4B16s4x")
 _MECHANISM_INFO = struct.Struct("<3Q")
 _UNAVAILABLE = 0xFFFFFFFFFFFFFFFF
-_KINDS = [int(kind) for kind in mechanisms.MECHANISMS]
 _MANUFACTURER = "ukeylab"
 _HARDWARE_VERSION = (1, 0)
 _FIRMWARE_VERSION = (1, 0)
@@ -128,14 +127,13 @@ def C_WaitForSlotEvent(
 
 def C_GetMechanismList(app: Application, number: int, out: Out) -> list[int] | int:
     """List the mechanisms of a token (PKCS#11 3.2 §5.5.5)."""
-    app.chip(number)
-    return listed(out, _KINDS)
+    chip = app.chip(number)
+    return listed(out, [mechanism.kind for mechanism in chip.mechanisms()])
 
 
 def C_GetMechanismInfo(app: Application, number: int, kind: int, wanted: bool) -> bytes:
     """Tell of a mechanism (PKCS#11 3.2 §5.5.6)."""
-    app.chip(number)
-    mechanism = mechanisms.find(kind)
+    mechanism = app.chip(number).mechanism(kind)
     require_pointer(wanted)
     return _MECHANISM_INFO.pack(*mechanism.sizes, mechanism.flags | CKF.HW)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ukey_emulator.chip import Refusal, keys, mechanisms
+from ukey_emulator.chip import Refusal, keys
 from ukey_emulator.chip.keys import Material
 from ukey_emulator.chip.mechanisms import Mechanism, Parameter
 from ukey_emulator.chip.objects import Object
@@ -26,9 +26,9 @@ def parameter_of(mechanism: wire.Mechanism) -> Parameter:
     return parameter
 
 
-def find(mechanism: wire.Mechanism, flag: CKF) -> Mechanism:
-    """Find a mechanism that does what `flag` names, else CKR_MECHANISM_INVALID."""
-    found = mechanisms.find(mechanism.type)
+def find(session: Session, mechanism: wire.Mechanism, flag: CKF) -> Mechanism:
+    """Find a mechanism of the key that does what `flag` names, else CKR_MECHANISM_INVALID."""
+    found = session.chip.mechanism(mechanism.type)
     if not found.flags & flag:
         raise Refusal(CKR.MECHANISM_INVALID, f"CKM_{found.kind.name} has no {flag.name}")
     return found
@@ -118,7 +118,7 @@ def begin_use(
         session.operations.pop(use.name, None)
         return
     session.require_free(use.name)
-    found = find(mechanism, use.flag)
+    found = find(session, mechanism, use.flag)
     obj, material = key_for(app, session, found, key, use.permission)
     context = use.begin(found, material, parameter_of(mechanism))
     authorised = not obj.flag(CKA.ALWAYS_AUTHENTICATE)
