@@ -35,6 +35,8 @@ def run_with_keys(command: Sequence[str], keys: int) -> int:
 
 def _environment(home: Path, keys: list[KeyInfo]) -> dict[str, str]:
     environment = {**os.environ, "UKEY_HOME": str(home), "PKCS11_MODULE": str(module_path())}
+    for of_another_key in ("UKEY_PIN", "UKEY_SO_PIN", "UKEY_LABEL"):
+        environment.pop(of_another_key, None)
     if keys:
         environment.update(UKEY_PIN=_PIN, UKEY_SO_PIN=_SO_PIN, UKEY_LABEL=keys[0].label)
     return environment
@@ -54,7 +56,8 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> int:
 
     # The terminal sends Ctrl-C to the program as well; what is sent to us alone is passed on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, pass_on)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, pass_on)
     code = child.wait()
     return _SIGNALLED - code if code < 0 else code
 

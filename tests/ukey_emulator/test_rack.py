@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ukey_emulator import module_path
 from ukey_emulator.remote import RackProcess, Remote, RemoteError
 
 
@@ -91,6 +92,8 @@ def test_a_key_that_is_not_there(remote: Remote) -> None:
         b'{"version": 1, "command": "key.new", "arguments": {"colour": "red"}}\n',
         b'{"version": 1, "command": "key.new", "arguments": 7}\n',
         b"{" * 5000 + b"\n",
+        b"[" * 100_000 + b"\n",
+        b'{"version": 1, "command": "trace", "since": 5}\n',
     ],
 )
 def test_garbage_gets_an_error_and_harms_nobody(
@@ -151,3 +154,45 @@ def test_the_rack_ends_with_the_process_that_started_it() -> None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     shutil.rmtree(home)
+
+
+def test_a_file_that_may_not_grow_is_a_full_key(tmp_path: Path) -> None:
+    script = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))\n"
+        "import runpy, sys; sys.argv = ['rack', sys.argv[1], 'lasting']\n"
+        "runpy.run_module('ukey_emulator.rack', run_name='__main__')\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as rack:
+        assert rack.stdout is not None
+        assert rack.stdin is not None
+        assert rack.stderr is not None
+        assert rack.stdout.readline() == b"ready\n"
+        with Remote(tmp_path) as remote:
+            made = remote.new_key(name="kept")
+            program = (
+                "import pkcs11, sys\n"
+                "from pkcs11 import Attribute as A\n"
+                "token = next(pkcs11.lib(sys.argv[1]).get_tokens())\n"
+                "with token.open(rw=True, user_pin='123456') as session:\n"
+                "    session.create_object({A.CLASS: pkcs11.ObjectClass.DATA,\n"
+                "        A.TOKEN: True, A.VALUE: bytes(40_000)})\n"
+            )
+            done = subprocess.run(
+                [sys.executable, "-c", program, module_path()],
+                env={**os.environ, "UKEY_HOME": str(tmp_path)},
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+            assert "pkcs11.exceptions.DeviceMemory" in done.stderr
+            assert remote.keys() == [made]
+        rack.stdin.close()
+        said = rack.stderr.read().decode()
+        assert "Traceback" not in said
+        assert "WARNING" in said

@@ -87,10 +87,12 @@ class ControlServer:
     def _carry_out(self, line: bytes) -> object:
         try:
             request = json.loads(line)
-            version, name = request["version"], request["command"]
-            arguments = request.get("arguments", {})
-        except (ValueError, KeyError, TypeError, AttributeError):
+            version, name = request.pop("version"), request.pop("command")
+            arguments = request.pop("arguments", {})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise RackError("a request is one line of JSON with version and command") from None
+        if request:
+            raise RackError(f"a request has no member {', '.join(map(repr, request))}")
         if version != VERSION:
             raise RackError(f"this rack speaks version {VERSION} of the control port")
         command = self._commands.get(name) if isinstance(name, str) else None

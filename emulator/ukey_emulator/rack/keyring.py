@@ -102,9 +102,13 @@ class Keyring:
             factory = self._factory(pin, so_pin, tries) if initialized else None
             path = self._folder / (name + _SUFFIX)
             serial = secrets.token_hex(8).upper()
-            chip = Chip.make(
-                path, serial, label if initialized else "", factory, lasting=self._lasting
-            )
+            try:
+                chip = Chip.make(
+                    path, serial, label if initialized else "", factory, lasting=self._lasting
+                )
+            except Refusal as refusal:
+                self._delete(path)
+                raise RackError(f"the key cannot be made: {refusal.why}") from refusal
             return self._hold(name, path, chip).info()
 
     def plug(self, name: str) -> KeyInfo:
@@ -112,7 +116,7 @@ class Keyring:
         with self._lock:
             key = self._get(name)
             if key.slot.chip is None:
-                self._slots.plug(key.slot, Chip.open(key.path, lasting=self._lasting))
+                self._slots.plug(key.slot, self._open(key.path))
             return key.info()
 
     def unplug(self, name: str) -> KeyInfo:
@@ -129,8 +133,7 @@ class Keyring:
             self._pull(key)
             self._slots.remove(key.slot)
             del self._keys[name]
-            for path in self._folder.glob(f"{key.path.name}*"):
-                path.unlink()
+            self._delete(key.path)
 
     def _get(self, name: str) -> _Key:
         try:
@@ -140,10 +143,17 @@ class Keyring:
             raise RackError(f"there is no key {name}; there are: {known}") from None
 
     def _insert(self, name: str, path: Path) -> None:
+        self._hold(name, path, self._open(path))
+
+    def _open(self, path: Path) -> Chip:
         try:
-            self._hold(name, path, Chip.open(path, lasting=self._lasting))
+            return Chip.open(path, lasting=self._lasting)
         except Refusal as refusal:
-            raise RackError(f"{path} cannot be opened: {refusal.why}") from refusal
+            raise RackError(f"the key cannot be opened: {refusal.why}") from refusal
+
+    def _delete(self, path: Path) -> None:
+        for part in self._folder.glob(f"{path.name}*"):
+            part.unlink()
 
     def _hold(self, name: str, path: Path, chip: Chip) -> _Key:
         slot = self._slots.add(f"ukeylab slot of {name}")

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import functools
+import logging
 import os
 import sqlite3
 import threading
@@ -23,6 +24,11 @@ CREATE TABLE object (row INTEGER PRIMARY KEY, private INTEGER NOT NULL, blob BLO
 """
 _APPLICATION = 0x554B4559  # "UKEY", which tells our files from others
 _VERSION = 1
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# A file that may not grow any more is a write that failed, for SQLite.
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+
+_log = logging.getLogger(__name__)
 
 
 class Store:
@@ -54,7 +60,7 @@ class Store:
             with os.fdopen(file, "wb") as blank:
                 blank.write(_blank())
         except OSError as error:
-            code = CKR.DEVICE_MEMORY if error.errno == errno.ENOSPC else CKR.DEVICE_ERROR
+            code = CKR.DEVICE_MEMORY if error.errno in _NO_ROOM else CKR.DEVICE_ERROR
             raise Refusal(code, f"{path}: {error.strerror}") from error
         return cls(path, lasting=lasting)
 
@@ -142,6 +148,7 @@ def _faults(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        full = getattr(error, "sqlite_errorcode", None) in _FULL
         code = CKR.DEVICE_MEMORY if full else CKR.DEVICE_ERROR
+        _log.warning("%s: %s", path, error)
         raise Refusal(code, f"{path}: {error}") from error
