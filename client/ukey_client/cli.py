@@ -6,6 +6,7 @@ imported when a command runs, so that `--help` answers at once.
 # ruff: noqa: PLC0415 - imports inside the commands are the point, see above
 
 import contextlib
+import dataclasses
 import functools
 import json
 import logging
@@ -20,11 +21,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ukey_client.errors import Declined, ExitCode, HolderError, NotLoggedIn, TokenAmbiguous
+from ukey_client.errors import (
+    Declined,
+    ExitCode,
+    HolderError,
+    NotLoggedIn,
+    OrderIncomplete,
+    TokenAmbiguous,
+)
 
 if TYPE_CHECKING:
     from ukey_client.login import Challenge
-    from ukey_client.login.portal import Portal
+    from ukey_client.login.portal import BrowserLink, Portal
     from ukey_client.token import HeldCertificate, Token
 
 EXIT_CODES = (
@@ -140,11 +148,22 @@ def certs(module: str, uri: str | None, *, as_json: bool) -> None:
 @_command()
 @_token_options
 @_portal_option
+@click.option("--browser", is_flag=True, help="Give a one-time address to go on in a browser.")
 @_json_option
 def login(
-    module: str, uri: str | None, pin_file: str | None, portal: str, *, as_json: bool
+    module: str,
+    uri: str | None,
+    pin_file: str | None,
+    portal: str,
+    *,
+    browser: bool,
+    as_json: bool,
 ) -> None:
-    """Log in to the portal with the key (登录). The session is kept for the other commands."""
+    """Log in to the portal with the key (登录). The session is kept for the other commands.
+
+    With --browser a one-time address is printed that takes the login over into a browser; on a
+    desktop it is opened as well.
+    """
     from ukey_client.login import log_in
 
     def show_and_ask(challenge: "Challenge") -> None:
@@ -156,12 +175,19 @@ def login(
         certificate = _choose(token, uri)
         result = log_in(token, certificate, site, before_signing=show_and_ask)
         _keep_session(site)
+        link = site.browser_link() if browser else None
     if as_json:
-        click.echo(json.dumps({"state": result.state, "unit": result.unit}, ensure_ascii=False))
-    elif result.state == "bind":
+        facts: dict[str, Any] = {"state": result.state, "unit": result.unit}
+        if link is not None:
+            facts |= {"url": link.url, "seconds": link.seconds}
+        click.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    if result.state == "bind":
         click.echo(f"{result.unit}：证书有效，首次使用需绑定原有账户，请执行 ukey bind。")
     else:
         click.echo(f"登录成功：{result.unit}")
+    if link is not None:
+        _hand_to_browser(link)
 
 
 @_command()
@@ -188,7 +214,8 @@ def bind(portal: str, user: str | None, password_file: str | None) -> None:
 @_command()
 @click.argument("document", required=False, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the result goes.")
-@click.option("--roster", metavar="ID", help="Fetch this roster from the portal and seal it.")
+@click.option("--roster", metavar="ID", help="Seal this roster of the portal; latest: the newest.")
+@click.option("--list", "listing", is_flag=True, help="List the rosters of the portal instead.")
 @click.option("--upload", is_flag=True, help="Hand the sealed roster in.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before sealing a roster.")
 @click.option("--page", type=int, default=-1, show_default=True, help="Page, 1 first, -1 last.")
@@ -206,6 +233,7 @@ def seal(
     document: Path | None,
     roster: str | None,
     *,
+    listing: bool,
     as_json: bool,
     **wishes: Any,  # noqa: ANN401 - the options of the order, by their names
 ) -> None:
@@ -213,6 +241,12 @@ def seal(
 
     The result is DOCUMENT-sealed.pdf beside DOCUMENT, or what -o says. Nothing is overwritten.
     """
+    if listing:
+        if document is not None or roster is not None:
+            raise OrderIncomplete("--list 只列出名册，不能同时给出文件或 --roster")
+        _list_rosters(wishes["portal"], as_json=as_json)
+        return
+
     from ukey_client.sealing.order import Order, carry_out
 
     order = Order.of(document=document, roster=roster, **wishes)
@@ -369,6 +403,33 @@ def _portal(url: str) -> "Portal":
     portal = Portal(url)
     portal.resume(SessionStore(default_folder()).load(portal.origin))
     return portal
+
+
+def _list_rosters(portal: str | None, *, as_json: bool) -> None:
+    from ukey_client.listing import print_rosters
+
+    if not portal:
+        raise OrderIncomplete("请用 --portal 指明网报系统的地址")
+    with _portal(portal) as site:
+        rosters = site.rosters()
+    if as_json:
+        facts = [dataclasses.asdict(one) for one in rosters]
+        click.echo(json.dumps(facts, ensure_ascii=False, indent=2))
+    else:
+        print_rosters(rosters)
+
+
+def _hand_to_browser(link: "BrowserLink") -> None:
+    """Print the address; on a desktop, with somebody at the terminal, open it as well."""
+    lifetime = f"{link.seconds} 秒内有效，" if link.seconds else "很快失效，"
+    click.echo(f"请在浏览器中打开以下一次性登录链接（{lifetime}只能使用一次，请勿转发）：")
+    click.echo(link.url)
+    desktop = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if desktop and sys.stdout.isatty():
+        import webbrowser
+
+        with contextlib.suppress(webbrowser.Error, OSError):  # the address stands above
+            webbrowser.open(link.url)
 
 
 def _keep_session(portal: "Portal") -> None:

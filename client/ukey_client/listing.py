@@ -1,16 +1,22 @@
-"""The certificates on the keys as facts (for JSON) and as a table (for the holder)."""
+"""Certificates on the keys, and rosters of the portal, as facts (for JSON) and as tables."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ukey_client.errors import FileUnreadable
+from ukey_client.login.portal import Roster
+from ukey_client.sealing.files import read_document
 from ukey_client.token import HeldCertificate, Token, open_tokens
 from ukey_client.token.uri import TokenUri
+
+_ROSTER_STATES: Final = {"produced": "待签章", "sealed": "已签章上传"}
 
 Facts = dict[str, str | int | None]
 
@@ -54,18 +60,32 @@ def print_table(listed: Sequence[Facts]) -> None:
     Console().print(table)
 
 
+def print_rosters(rosters: Sequence[Roster]) -> None:
+    """Print the rosters as a table."""
+    if not rosters:
+        Console().print("网报系统中没有名册。")
+        return
+    table = Table(title="名册")
+    table.add_column("编号", no_wrap=True)
+    for heading in ("名称", "生成时间", "状态"):
+        table.add_column(heading, overflow="fold")
+    for one in rosters:
+        state = _ROSTER_STATES.get(one.state, one.state)
+        # Text: what the portal says is not read as markup.
+        table.add_row(Text(one.id), Text(one.title), Text(_local(one.created)), Text(state))
+    Console().print(table)
+
+
 def read_certificates(paths: Sequence[Path]) -> list[x509.Certificate]:
     """Read certificates from PEM or DER files."""
     found: list[x509.Certificate] = []
     for path in paths:
         try:
-            data = path.read_bytes()
+            data = read_document(path)
             if data.lstrip().startswith(b"-----BEGIN"):
                 found += x509.load_pem_x509_certificates(data)
             else:
                 found.append(x509.load_der_x509_certificate(data))
-        except OSError as error:
-            raise FileUnreadable(path, error.strerror or str(error)) from error
         except ValueError as error:
             raise FileUnreadable(path, "不是证书") from error
     return found
@@ -88,6 +108,13 @@ def _facts(token: Token, held: HeldCertificate, now: datetime) -> Facts:
             "unit_identifier": held.unit_identifier,
         }
     return facts
+
+
+def _local(moment: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
+    except ValueError:
+        return moment
 
 
 def _left(days: str | int | None) -> str:

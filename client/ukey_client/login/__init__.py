@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ukey_client.login import challenge as challenges
-from ukey_client.login.portal import Challenge, LoginResult, Portal, Roster
+from ukey_client.login.portal import BrowserLink, Challenge, LoginResult, Portal, Roster
 from ukey_client.login.signature import sign_detached
 from ukey_client.token import HeldCertificate, Token
 from ukey_client.token.validity import require_valid
 
-__all__ = ["Challenge", "LoginResult", "Portal", "Roster", "log_in"]
+__all__ = ["BrowserLink", "Challenge", "LoginResult", "Portal", "Roster", "log_in"]
 
 
 def log_in(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
 
-from ukey_client.errors import NotLoggedIn, PortalOdd, PortalRefused
-from ukey_client.network.address import origin_of
+from ukey_client.errors import InsecureAddress, NotLoggedIn, PortalOdd, PortalRefused
+from ukey_client.network.address import origin_of, origin_of_page
 from ukey_client.network.exchange import Answer, Exchange
 
 _JSON_LIMIT: Final = 1024 * 1024
@@ -17,6 +17,8 @@ _OK, _REDIRECT, _CLIENT_ERROR = 200, 300, 400
 _UNAUTHORIZED = 401
 _ROSTER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_PLAIN_ADDRESS = re.compile(r"[!-\[\]-~]{1,2000}")
+"""Printing ASCII without the backslash, which browsers take for a slash."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,17 @@ class Roster:
     state: str
     sha256: str
     created: str
+
+
+@dataclass(frozen=True)
+class BrowserLink:
+    """A one-time address that takes our session over into a browser.
+
+    `seconds` is how long it may be opened; None if the portal does not tell.
+    """
+
+    url: str
+    seconds: int | None
 
 
 class Portal:
@@ -87,6 +100,19 @@ class Portal:
     def session(self) -> LoginResult:
         """Ask how our session stands."""
         return self._get("/api/session").login_result()
+
+    def browser_link(self) -> BrowserLink:
+        """Ask for an address with which a browser goes on; PortalOdd if it leads elsewhere."""
+        found = self._post("/api/session/ticket", {})
+        url = found.text("url")
+        try:
+            here = bool(_PLAIN_ADDRESS.fullmatch(url)) and origin_of_page(url) == self.origin
+        except InsecureAddress as error:
+            raise found.odd("登录链接不是有效的网址") from error
+        if not here:
+            raise found.odd("登录链接指向别的网站")
+        seconds = found.fields.get("seconds")
+        return BrowserLink(url, seconds if type(seconds) is int and seconds > 0 else None)
 
     def log_out(self) -> None:
         """End our session."""

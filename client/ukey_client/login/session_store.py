@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from ukey_client.errors import FileUnwritable
+from ukey_client.errors.system import words_of
 
 _MODE = 0o600
 _FOLDER_MODE = 0o700
@@ -52,7 +53,7 @@ class SessionStore:
         except OSError as error:
             with contextlib.suppress(OSError):
                 fresh.unlink(missing_ok=True)
-            raise FileUnwritable(path, error.strerror or str(error)) from error
+            raise FileUnwritable(path, words_of(error)) from error
 
     def forget(self, origin: str) -> None:
         """Throw the session with an origin away."""

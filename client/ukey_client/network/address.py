@@ -31,6 +31,13 @@ def origin_of(url: str) -> str:
     return f"{scheme}://{shown}" + ("" if port == _DEFAULT_PORTS[scheme] else f":{port}")
 
 
+def origin_of_page(url: str) -> str:
+    """Origin of a page below a portal, by the rules of `origin_of`."""
+    _parts(url)
+    parts = urlsplit(url)
+    return origin_of(f"{parts.scheme}://{parts.netloc}")
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine."""
     if host == "localhost":

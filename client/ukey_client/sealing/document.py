@@ -16,6 +16,7 @@ SEAL_DIAMETER: Final = 40 * POINTS_PER_MILLIMETRE
 _MARGIN: Final = 20 * POINTS_PER_MILLIMETRE
 _FIELD: Final = "Seal"
 _HEADER_WITHIN: Final = 1024  # bytes, ISO 32000-2 annex I
+_TRAILER_WITHIN: Final = 1024  # bytes, ISO 32000-2 annex I
 _QUARTERS: Final = (0, 90, 180, 270)
 
 
@@ -54,10 +55,8 @@ class Document:
             self.pages = 0 if encrypted else int(self._reader.root["/Pages"]["/Count"])
             sealed = () if encrypted else _sealed_fields(self._reader)
             self._names = frozenset() if encrypted else _field_names(self._reader)
-        except PdfError as error:
-            raise NotAPdf(str(error)) from error
         except Exception as error:  # a broken PDF makes the reader fail in every way
-            raise NotAPdf(type(error).__name__) from error
+            raise NotAPdf(_fault_of(pdf)) from error
         if encrypted:
             raise EncryptedPdf
         if self.pages < 1:
@@ -70,7 +69,7 @@ class Document:
         try:
             return IncrementalPdfFileWriter(io.BytesIO(self.pdf))
         except PdfError as error:
-            raise NotAPdf(str(error)) from error
+            raise NotAPdf(_fault_of(self.pdf)) from error
 
     def free_field_name(self) -> str:
         """`Seal1`, or the next that no field bears."""
@@ -133,6 +132,13 @@ class Document:
         if not isinstance(page, generic.DictionaryObject):
             raise TypeError("page")
         return page
+
+
+def _fault_of(pdf: bytes) -> str:
+    """Say in the holder's words why the reader gave up: pyHanko says it to developers."""
+    if b"%%EOF" not in pdf[-_TRAILER_WITHIN:]:
+        return "文件不完整，缺少结尾，可能没有下载完"
+    return "文件结构已损坏"
 
 
 def _default_box(wide: float, high: float) -> tuple[float, float, float, float]:

@@ -4,10 +4,12 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import Final
 
 from ukey_client.errors import DiskFull, FileUnreadable, FileUnwritable
+from ukey_client.errors.system import words_of
 
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes that a document may have."""
@@ -17,12 +19,20 @@ _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno
 
 
 def read_document(path: Path) -> bytes:
-    """Read a file; FileUnreadable says why not."""
+    """Read a regular file; FileUnreadable says why not.
+
+    A pipe or a device is refused and never waited for: it may have no end, or no beginning.
+    """
     try:
-        with path.open("rb") as file:
+        # Without O_NONBLOCK the opening of a pipe waits for somebody who writes into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise FileUnreadable(path, "这不是普通文件（是管道或设备），请给出磁盘上的文件")
             data = file.read(LARGEST + 1)
     except OSError as error:
-        raise FileUnreadable(path, _said(error)) from error
+        raise FileUnreadable(path, words_of(error)) from error
     if len(data) > LARGEST:
         raise FileUnreadable(path, f"文件超过 {LARGEST // (1024 * 1024)} MB")
     return data
@@ -47,7 +57,7 @@ def write_new(path: Path, data: bytes) -> None:
     except OSError as error:
         if error.errno in _FULL:
             raise DiskFull(path) from error
-        raise FileUnwritable(path, _said(error)) from error
+        raise FileUnwritable(path, words_of(error)) from error
 
 
 def require_writable(path: Path) -> None:
@@ -88,14 +98,3 @@ def _settle(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _said(error: OSError) -> str:
-    known = {
-        errno.ENOENT: "文件或文件夹不存在",
-        errno.EACCES: "没有权限",
-        errno.EISDIR: "这是一个文件夹",
-        errno.EROFS: "磁盘是只读的",
-        errno.ENAMETOOLONG: "文件名过长",
-    }
-    return known.get(error.errno or 0) or error.strerror or str(error)

@@ -4,9 +4,9 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from ukey_client.errors import (
     DocumentChanged,
@@ -21,6 +21,9 @@ from ukey_client.sealing.files import read_document, require_writable, write_new
 from ukey_client.sealing.seal import seal_pdf
 from ukey_client.token import HeldCertificate, Token
 
+LATEST: Final = "latest"
+"""Stands in an order for the newest roster that waits for its seal."""
+
 
 @dataclass(frozen=True)
 class Order:
@@ -29,6 +32,7 @@ class Order:
     document: Path | None
     roster: str | None
     output: Path
+    output_given: bool
     place: Place
     tsa_url: str
     portal: str
@@ -62,13 +66,11 @@ class Order:
         tsa_url = tsa or (f"{ca.rstrip('/')}/tsa" if ca else "")
         if not tsa_url:
             raise OrderIncomplete("请用 --ca 或 --tsa 指明时间戳服务的地址")
-        if output is None:
-            source = document or Path(f"roster-{roster}.pdf")
-            output = source.with_name(f"{source.stem}-sealed.pdf")
         return cls(
             document=document,
             roster=roster,
-            output=output,
+            output=output or _sealed_name(document or _original_name(roster or "")),
+            output_given=output is not None,
             place=Place(_page_index(page), _box(box)),
             tsa_url=tsa_url,
             portal=portal or "",
@@ -76,6 +78,11 @@ class Order:
             confirmed=yes,
             long_term=long_term,
         )
+
+    def of_roster(self, roster: Roster) -> Self:
+        """Make the order that names the roster which was found, and its file after it."""
+        output = self.output if self.output_given else _sealed_name(_original_name(roster.id))
+        return replace(self, roster=roster.id, output=output)
 
 
 def carry_out(
@@ -94,7 +101,7 @@ def carry_out(
     ready; `say` tells the holder what happens.
     """
 
-    def seal(pdf: bytes) -> bytes:
+    def seal(pdf: bytes, output: Path) -> bytes:
         with open_token() as token:
             sealed = seal_pdf(
                 token,
@@ -105,13 +112,13 @@ def carry_out(
                 long_term=order.long_term,
                 before_signing=lambda: sign_in(token),
             )
-        write_new(order.output, sealed)
+        write_new(output, sealed)
         return sealed
 
     if order.document is not None:
         require_writable(order.output)
         pdf = read_document(order.document)
-        return _facts(order.output, seal(pdf))
+        return _facts(order.output, seal(pdf, order.output))
     with open_portal(order.portal) as portal:
         return _seal_roster(order, portal, seal, confirm, say)
 
@@ -119,12 +126,13 @@ def carry_out(
 def _seal_roster(
     order: Order,
     portal: Portal,
-    seal: Callable[[bytes], bytes],
+    seal: Callable[[bytes, Path], bytes],
     confirm: Callable[[str], None],
     say: Callable[[str], None],
 ) -> dict[str, str]:
     roster = _find(portal, order.roster or "")
     pdf = portal.roster_pdf(roster.id)
+    order = order.of_roster(roster)
     digest = hashlib.sha256(pdf).hexdigest()
     if not hmac.compare_digest(digest, roster.sha256):
         raise DocumentChanged
@@ -137,7 +145,7 @@ def _seal_roster(
         say(f"名册：{roster.title}\n编号：{roster.id}\nSHA-256：{digest}\n原件已保存：{shown}")
         if not order.confirmed:
             confirm("确认对以上名册签章？")
-        sealed = seal(pdf)
+        sealed = seal(pdf, order.output)
     else:
         say(f"{order.output} 已是这份名册签章后的文件，直接上传。")
     facts = _facts(order.output, sealed) | {"roster": roster.id, "title": roster.title}
@@ -147,10 +155,18 @@ def _seal_roster(
 
 
 def _find(portal: Portal, roster_id: str) -> Roster:
-    for roster in portal.rosters():
+    rosters = portal.rosters()
+    if roster_id == LATEST:
+        waiting = [roster for roster in rosters if roster.state == "produced"]
+        if not waiting:
+            raise PortalRefused("roster_unknown", "没有待签章的名册，请先在网报系统中生成")
+        return max(waiting, key=lambda roster: roster.created)
+    for roster in rosters:
         if roster.id == roster_id:
             return roster
-    raise PortalRefused("roster_unknown", f"没有编号为 {roster_id} 的名册")
+    raise PortalRefused(
+        "roster_unknown", f"没有编号为 {roster_id} 的名册，可用 ukey seal --list 查看"
+    )
 
 
 def _sealed_before(order: Order, pdf: bytes) -> bytes | None:
@@ -163,12 +179,20 @@ def _sealed_before(order: Order, pdf: bytes) -> bytes | None:
 
 def _keep_beside(output: Path, roster: Roster, pdf: bytes) -> Path:
     """Save what is shown to the holder; the same document may lie there already."""
-    path = output.with_name(f"roster-{roster.id}.pdf")
+    path = output.with_name(_original_name(roster.id).name)
     if path == output:
         raise FileUnwritable(path, "这个名称留给未签章的原件，请用 -o 换一个")
     if not (path.is_file() and read_document(path) == pdf):
         write_new(path, pdf)
     return path
+
+
+def _original_name(roster_id: str) -> Path:
+    return Path(f"roster-{roster_id}.pdf")
+
+
+def _sealed_name(source: Path) -> Path:
+    return source.with_name(f"{source.stem}-sealed.pdf")
 
 
 def _facts(output: Path, sealed: bytes) -> dict[str, str]:

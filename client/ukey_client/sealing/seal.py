@@ -85,7 +85,7 @@ def seal_pdf(
     try:
         sealed = signer.sign_pdf(writer)
     except (PdfError, SigningError) as error:
-        raise NotAPdf(str(error)) from error
+        raise NotAPdf("无法在其中加入签章") from error
     result = bytes(sealed.getvalue())
     require_sound(pdf, result, field)
     return result

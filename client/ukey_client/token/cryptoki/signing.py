@@ -66,7 +66,7 @@ def _kind(key: pkcs11.Object) -> KeyType:
     try:
         return KeyType(key[Attribute.KEY_TYPE])
     except ValueError as error:
-        raise KeyUnsuitable(str(error)) from error
+        raise KeyUnsuitable("未知的密钥类型（CKA_KEY_TYPE）") from error
 
 
 def _ecdsa_der(raw: bytes) -> bytes:

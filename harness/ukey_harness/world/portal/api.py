@@ -85,7 +85,12 @@ async def ticket(request: Request) -> Response:
         raise PortalRefusal("not_logged_in")
     portal = portal_of(request)
     made = await run_in_threadpool(portal.sessions.ticket, session)
-    return JSONResponse({"url": f"{portal.settings.origin}/login/continue?ticket={made}"})
+    return JSONResponse(
+        {
+            "url": f"{portal.settings.origin}/login/continue?ticket={made}",
+            "seconds": int(portal.settings.limits.ticket.total_seconds()),
+        }
+    )
 
 
 async def enter_person(request: Request) -> Response:
