@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +22,19 @@ DEFAULT_DEVICE = "emulated"
 POLL = 0.2  # seconds
 GRACE = 60.0  # seconds that an interrupted run has to leave the device as it should be
 INTERRUPTED = 130
+UNUSABLE = 2
 CASES = "pkcs11"  # the suite of conformance cases; the others are folders of scenarios
 MARKS = {
     "met": ("✓", "green"),
     "not_applicable": ("–", "bright_black"),
     "not_run": ("○", "bright_black"),
 }
+
+
+class _DeviceUnusable(click.ClickException):
+    """Nothing was run, so nothing was judged: another exit code than that of a bad verdict."""
+
+    exit_code = UNUSABLE
 
 
 @click.command()
@@ -62,15 +68,21 @@ def certify(
     Suites: binding, login, pin, renewal, sealing, story; these are run when none is named. pkcs11:
     the conformance cases of PKCS#11, by raw calls of the module.
 
-    Exit code 0: nothing was unmet or broken; 1: something was, or was never reached; 130:
-    interrupted.
+    Exit code 0: nothing was unmet or broken; 1: something was, or was never reached; 2: the
+    device cannot be used, nothing was run; 130: interrupted.
     """
+    from ukey_harness.views.files import FolderError, make_folder  # noqa: PLC0415 - not for --help
+
     suites = suites or ((CASES,) if cases else ())
     if suites != (CASES,):
         require_world()
     _check(device, suites, cases)
+    _open_once(device)
     folder = (report or Path("ukey-report") / time.strftime("%Y%m%d-%H%M%S")).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        make_folder(folder)
+    except FolderError as error:
+        raise click.ClickException(f"{error}: choose another with --report") from error
     run, interrupted = conduct(device, suites, folder, cases)
     _show(run, folder)
     if interrupted:
@@ -105,10 +117,6 @@ def conduct(
     else:
         finished = not interrupted
     if parts.is_dir():
-        begun = datetime.fromisoformat(run.started)
-        ended = datetime.now(begun.tzinfo)
-        run.ended = ended.isoformat(timespec="seconds")
-        run.seconds = (ended - begun).total_seconds()
         write_report(assemble(parts, run, "finished" if finished else "interrupted"), folder)
         shutil.rmtree(parts, ignore_errors=True)
     if not (folder / RECORD).is_file():
@@ -126,7 +134,7 @@ def _check(device: str, suites: tuple[str, ...], cases: tuple[str, ...]) -> None
     try:
         read_device_file(device)
     except DeviceFileError as error:
-        raise click.ClickException(str(error)) from error
+        raise _DeviceUnusable(str(error)) from error
     if cases and CASES not in suites:
         raise click.ClickException(f"--case chooses of the suite {CASES}: name that suite too")
     try:
@@ -139,6 +147,17 @@ def _check(device: str, suites: tuple[str, ...], cases: tuple[str, ...]) -> None
             raise click.ClickException(
                 f"there is no suite {suite!r}; there are: {', '.join(known)}"
             )
+
+
+def _open_once(device: str) -> None:
+    """End with a message when the device cannot be used, rather than with a run of nothing."""
+    from ukey_harness.device.examiner import DeviceError  # noqa: PLC0415 - not for --help
+    from ukey_harness.device.opening import try_out  # noqa: PLC0415 - the same
+
+    try:
+        try_out(device)
+    except DeviceError as error:
+        raise _DeviceUnusable(f"the device {device} cannot be used: {error}") from error
 
 
 def _run_child(device: str, suites: tuple[str, ...], folder: Path, run: "Run", parts: Path) -> bool:

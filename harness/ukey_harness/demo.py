@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,14 +48,21 @@ def demo(out: Path) -> None:
     A fresh emulated key, a CA and a portal on loopback; the steps are those of the scenarios.
     """
     require_world()
-    from ukey_harness.views.files import RECORD  # noqa: PLC0415 - not for --help
+    from ukey_harness.views.files import (  # noqa: PLC0415 - not for --help
+        RECORD,
+        FolderError,
+        make_folder,
+    )
 
     folder = out.absolute()
     if folder.exists() and any(folder.iterdir()) and not (folder / RECORD).is_file():
         raise click.ClickException(
             f"{folder} is not empty, and not from an earlier demo: choose another with --out"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        make_folder(folder)
+    except FolderError as error:
+        raise click.ClickException(f"{error}: choose another with --out") from error
     run = tell(folder)
     raise click.exceptions.Exit(1 if run.verdict.harmful else 0)
 
@@ -75,7 +81,7 @@ def tell(folder: Path) -> "Run":
     from ukey_harness.views.files import write_report  # noqa: PLC0415 - the same
 
     console = Console(highlight=False)
-    run, begun = new_run(), time.monotonic()
+    run = new_run()
     run.selection = ["demo"]
     console.print("[bold]一把智能密码钥匙的一生[/]  [dim](ukey demo; for tests only 仅供测试)[/]\n")
     worlds = WorldPool()
@@ -99,7 +105,6 @@ def tell(folder: Path) -> "Run":
                     stage.close()
         finally:
             worlds.close()
-            run.seconds = round(time.monotonic() - begun, 3)
             assemble(parts, run, "finished" if state == "finished" else "interrupted")
             write_report(run, folder)
     _conclude(run, folder, console)

@@ -176,31 +176,49 @@ class TestCertify:
         assert (tmp_path / "report.html").is_file()
 
     @pytest.mark.parametrize(
-        ("arguments", "message"),
+        ("arguments", "message", "code"),
         [
-            (["--device", "no-such"], "there is no device file 'no-such'"),
-            (["--suite", "cooking"], "there is no suite 'cooking'"),
+            (["--device", "no-such"], "there is no device file 'no-such'", 2),
+            (["--suite", "cooking"], "there is no suite 'cooking'", 1),
         ],
     )
     def test_wrong_arguments_are_told_before_anything_starts(
-        self, tmp_path: Path, arguments: list[str], message: str
+        self, tmp_path: Path, arguments: list[str], message: str, code: int
     ) -> None:
         done = certify(*arguments, "--report", str(tmp_path / "r"))
-        assert done.returncode == 1
+        assert done.returncode == code
         assert message in done.stderr
         assert not (tmp_path / "r").exists()
 
-    def test_a_device_that_cannot_be_opened_breaks_the_run(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("suite", ["binding", "pkcs11"])
+    @pytest.mark.parametrize(
+        ("kind", "module", "reason"),
+        [
+            ("softhsm2", "/nowhere/libgone.so", "/nowhere/libgone.so is not there"),
+            ("module", "/nowhere/libgone.so", "/nowhere/libgone.so is not there"),
+            ("softhsm2", __file__, "invalid ELF header"),
+        ],
+    )
+    def test_a_device_that_cannot_be_opened_is_told_before_anything_starts(
+        self, tmp_path: Path, suite: str, kind: str, module: str, reason: str
+    ) -> None:
         file = tmp_path / "gone.toml"
-        file.write_text(
-            "[device]\nkind = 'softhsm2'\nname = '不在的'\nmodule = '/nowhere/libgone.so'\n"
-        )
-        done = certify("--device", str(file), "--suite", "binding", "--report", str(tmp_path / "r"))
+        file.write_text(f"[device]\nkind = '{kind}'\nserial = '01'\nmodule = '{module}'\n")
+        report = tmp_path / "r"
+        done = certify("--device", str(file), "--suite", suite, "--report", str(report))
+        assert done.returncode == 2
+        [line] = done.stderr.splitlines()
+        assert str(file) in line
+        assert reason in line
+        assert done.stdout == ""
+        assert not report.exists()
+
+    def test_a_report_folder_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        folder = tmp_path / "file" / "r"
+        done = certify("--suite", "binding", "--report", str(folder))
         assert done.returncode == 1
-        run = load(tmp_path / "r" / "record.json")
-        assert run.verdict is Verdict.BROKEN
-        assert run.counts["not_run"] == len(run.scenarios) - 1
-        assert "/nowhere/libgone.so is not there" in done.stdout
+        assert f"the folder {folder} cannot be made (Not a directory)" in done.stderr
 
     def test_an_interrupted_run_leaves_a_valid_record(self, tmp_path: Path) -> None:
         process = subprocess.Popen(

@@ -4,6 +4,7 @@ import io
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,8 @@ def test_the_story_is_told_to_its_end(told: tuple[Path, str]) -> None:
     run = load(folder / "record.json")
     assert run.state == "finished"
     assert run.verdict is Verdict.MET
+    took = datetime.fromisoformat(run.ended) - datetime.fromisoformat(run.started)
+    assert 0 < run.seconds == pytest.approx(took.total_seconds(), abs=0.01)
     [story] = run.scenarios
     assert {step.verdict for step in story.steps} == {Verdict.MET}
     assert "全部符合" in said
@@ -95,3 +98,12 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "is not empty" in done.stderr
     assert [each.name for each in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "out"
+    done = demo(folder)
+    assert done.returncode == 1
+    assert f"the folder {folder} cannot be made (Not a directory)" in done.stderr
+    assert "--out" in done.stderr

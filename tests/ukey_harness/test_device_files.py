@@ -63,7 +63,7 @@ class TestFiles:
             ("", "device.kind is None"),
             ("[device]\nkind = 'emulated'\ncolour = 'red'", "device.colour is unknown"),
             ("[device]\nkind = 'emulated'\n[clams]\n", "clams is unknown"),
-            ("[device]\nkind = 'softhsm2'", "device.module is missing"),
+            ("[device]\nkind = 'module'", "device.module is missing"),
             ("[device]\nkind = 'emulated'\n[claims]\nremovable = 1", "true or false"),
             ("[device]\nkind = 'emulated'\n[claims]\nlocks_after = -1", "whole number"),
             ("[device]\nkind = 'emulated'\n[claims]\ntells_tries = 'maybe'", "tells_tries"),

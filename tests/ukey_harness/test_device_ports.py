@@ -17,12 +17,32 @@ from ukey_harness.device.capability import ERASING, LOCKING, PLUGGING, TRIES, UN
 from ukey_harness.device.claim import parse_device_file, read_device_file
 from ukey_harness.device.examiner import DeviceError, ask
 from ukey_harness.device.foreign import ForeignDevice
-from ukey_harness.device.opening import device_of
+from ukey_harness.device.opening import device_of, try_out
 from ukey_harness.device.operator import HumanOperator
 from ukey_harness.device.port import Device
 
 SOFTHSM = Path(read_device_file("softhsm2").module)
 needs_softhsm = pytest.mark.skipif(not SOFTHSM.is_file(), reason="softhsm2 is not installed")
+
+
+@pytest.mark.parametrize("place", ["softhsm", "x86_64-linux-gnu/softhsm"])
+def test_softhsm_is_found_where_distributions_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    folders = (f"{tmp_path}/softhsm", f"{tmp_path}/*/softhsm")
+    monkeypatch.setattr("ukey_harness.device.claim.SOFTHSM_FOLDERS", folders)
+    module = tmp_path / place / "libsofthsm2.so"
+    module.parent.mkdir(parents=True)
+    module.touch()
+    assert read_device_file("softhsm2").module == str(module)
+
+
+def test_without_softhsm_the_message_names_the_folders_and_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ukey_harness.device.claim.SOFTHSM_FOLDERS", (f"{tmp_path}/none",))
+    with pytest.raises(DeviceError, match=r"libsofthsm2\.so is not in .*apt-get install softhsm2"):
+        try_out("softhsm2")
 
 
 def functions(device: Device) -> list[str]:

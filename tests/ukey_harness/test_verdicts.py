@@ -1,6 +1,7 @@
 """The run record: what it says of runs that end well, badly, or not at all."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,21 @@ def play(folder: Path, *failures: BaseException | None, name: str = "登录") ->
         taking.begin_step()
         taking.end_step(failure)
     taking.end()
+
+
+class TestAssembledRun:
+    def test_one_that_goes_on_has_no_end_yet(self, tmp_path: Path) -> None:
+        assert assembled(tmp_path, "running").ended == ""
+
+    @pytest.mark.parametrize("state", ["finished", "interrupted"])
+    def test_one_that_is_over_has_its_end_and_its_seconds(self, tmp_path: Path, state: str) -> None:
+        run = new_run()
+        begun = datetime.now(UTC) - timedelta(seconds=90)
+        run.started = begun.isoformat(timespec="milliseconds")
+        assemble(tmp_path, run, state)  # type: ignore[arg-type]
+        assert 90 <= run.seconds < 100
+        took = datetime.fromisoformat(run.ended) - datetime.fromisoformat(run.started)
+        assert took.total_seconds() == pytest.approx(run.seconds, abs=0.01)
 
 
 class TestVerdicts:

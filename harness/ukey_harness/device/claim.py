@@ -1,5 +1,6 @@
 """Device files: TOML in which a device says what it is and what it can do."""
 
+import glob
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,10 @@ from typing import Any, Literal, cast, get_args
 
 Kind = Literal["emulated", "softhsm2", "module"]
 Tells = Literal["number", "flags", "nothing"]
+
+# Where distributions put SoftHSM2's module; ci/bootstrap looks in the same folders.
+SOFTHSM_FOLDERS = ("/usr/lib/softhsm", "/usr/lib/*/softhsm")
+SOFTHSM_MODULE = "libsofthsm2.so"
 
 DEFAULT_USER_PIN = "123456"
 DEFAULT_SO_PIN = "12345678"
@@ -49,9 +54,9 @@ class Pins:
 class DeviceFile:
     """A device file's content.
 
-    module: path of the PKCS#11 module (kinds softhsm2 and module); serial: the serial number that
-    a real key must show; erase: the sentence of consent to losing everything on that key;
-    environment: variables that the module wants.
+    module: path of the PKCS#11 module (kinds softhsm2 and module; "": SoftHSM2 is not installed);
+    serial: the serial number that a real key must show; erase: the sentence of consent to losing
+    everything on that key; environment: variables that the module wants.
     """
 
     path: str
@@ -99,6 +104,14 @@ def read_device_file(name: str) -> DeviceFile:
         raise DeviceFileError(f"{name}: cannot be read: {error}") from error
 
 
+def softhsm_module() -> str:
+    """Return the path of the SoftHSM2 that is installed, "" where there is none."""
+    for folder in SOFTHSM_FOLDERS:
+        for found in sorted(glob.glob(f"{folder}/{SOFTHSM_MODULE}")):  # noqa: PTH207 - absolute
+            return found
+    return ""
+
+
 def parse_device_file(content: str, name: str) -> DeviceFile:
     """Return what a device file says; DeviceFileError names the first fault."""
     try:
@@ -121,7 +134,8 @@ def parse_device_file(content: str, name: str) -> DeviceFile:
         kind=cast("Kind", kind),
         vendor=_text(device, "vendor", name, "device."),
         model=_text(device, "model", name, "device."),
-        module=_text(device, "module", name, "device."),
+        module=_text(device, "module", name, "device.")
+        or (softhsm_module() if kind == "softhsm2" else ""),
         serial=_text(device, "serial", name, "device."),
         claims=_claims(_table(document, "claims", name), name),
         pins=_pins(_table(document, "pins", name), name),
@@ -137,10 +151,10 @@ def parse_device_file(content: str, name: str) -> DeviceFile:
 
 def _complete(device: DeviceFile) -> None:
     """Check what a kind of device demands."""
-    if device.kind in {"softhsm2", "module"} and not device.module:
-        raise DeviceFileError(f"{device.path}: device.module is missing: the module's path")
     if device.kind != "module":
         return
+    if not device.module:
+        raise DeviceFileError(f"{device.path}: device.module is missing: the module's path")
     if not device.serial:
         raise DeviceFileError(
             f"{device.path}: device.serial is missing: a real key is only touched when its serial "

@@ -26,11 +26,14 @@ class EmulatedDevice(Device):
     def start(self) -> None:
         """Start the rack."""
         from ukey_emulator import module_path  # noqa: PLC0415 - a vendor's run needs no emulator
-        from ukey_emulator.remote import RackProcess  # noqa: PLC0415 - the same
+        from ukey_emulator.remote import RackProcess, RemoteError  # noqa: PLC0415 - the same
 
-        self.module = str(module_path())
-        self._rack = RackProcess.start(self.home)
-        self._remote = self._rack.remote()
+        try:
+            self.module = str(module_path())
+            self._rack = RackProcess.start(self.home)
+            self._remote = self._rack.remote()
+        except (FileNotFoundError, RemoteError) as error:
+            raise DeviceError(str(error)) from error
 
     @property
     def remote(self) -> "Remote":

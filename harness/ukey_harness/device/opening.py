@@ -1,5 +1,6 @@
 """From a device file to the device itself."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -25,4 +26,23 @@ def device_of(name: str, home: Path | None = None) -> Device:
     file = read_device_file(name)
     # Unix sockets stand in the home, and their paths may be 107 bytes long at most: keep it short.
     folder = home or Path(tempfile.mkdtemp(prefix="ukey-"))
-    return _KINDS[file.kind](file, folder)
+    try:
+        return _KINDS[file.kind](file, folder)
+    except BaseException:
+        if home is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def try_out(name: str) -> None:
+    """See that the device can be used: DeviceError says why it cannot.
+
+    A key that is made anew without regret is made once; a real one is only looked for.
+    """
+    device = device_of(name)
+    try:
+        device.start()
+        if device.renewable:
+            device.fresh()
+    finally:
+        device.release()

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from ukey_harness.device.claim import DeviceFile
+from ukey_harness.device.claim import SOFTHSM_FOLDERS, SOFTHSM_MODULE, DeviceFile
 from ukey_harness.device.examiner import DeviceError
 from ukey_harness.device.port import Device
 from ukey_harness.device.recording import Recording
@@ -23,6 +23,11 @@ class SoftHsmDevice(Device):
 
     def start(self) -> None:
         """Write the configuration."""
+        if not self.file.module:
+            raise DeviceError(
+                f"{SOFTHSM_MODULE} is not in {' or '.join(SOFTHSM_FOLDERS)}; on Debian: apt-get "
+                "install softhsm2, or give a device file whose device.module names it"
+            )
         if not Path(self.file.module).is_file():
             raise DeviceError(
                 f"{self.file.module} is not there; on Debian: apt-get install softhsm2"

@@ -7,6 +7,7 @@ then is there. `assemble` reads the files of all processes of a run.
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -74,7 +75,13 @@ class Journal:
 
 
 def assemble(folder: Path, run: Run, state: State) -> Run:
-    """Fill the run with what the journals in the folder tell; state says how the run stands."""
+    """Fill the run with what the journals in the folder tell; state says how the run stands.
+
+    A run that is not "running" any more ends now; its seconds are those since it started.
+    """
+    now = datetime.now(UTC)
+    run.ended = "" if state == "running" else now.isoformat(timespec="milliseconds")
+    run.seconds = round(max((now - datetime.fromisoformat(run.started)).total_seconds(), 0.0), 3)
     scenarios: dict[str, ScenarioRecord] = {}
     open_ones: set[str] = set()
     for file in sorted(folder.glob(f"*{SUFFIX}")):

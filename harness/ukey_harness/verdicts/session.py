@@ -28,7 +28,7 @@ def new_run(run_id: str | None = None) -> Run:
     """Return the record of a run that begins now."""
     now = datetime.now(UTC)
     name = run_id or f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-    return Run(id=name, started=now.isoformat(timespec="seconds"), tool=tool_identity())
+    return Run(id=name, started=now.isoformat(timespec="milliseconds"), tool=tool_identity())
 
 
 def parts_of(folder: Path, run_id: str) -> Path:
@@ -44,7 +44,6 @@ class RecordedSession:
         self.run = run
         self.leads = leads
         self.written: Path | None = None
-        self._begun = time.monotonic()
         self._saved = 0.0
 
     @property
@@ -59,21 +58,15 @@ class RecordedSession:
     def keep(self) -> None:
         """Write the record as it stands, for whoever looks while the run goes on."""
         if time.monotonic() - self._saved >= KEPT_EVERY:
-            save(self._assembled("running"), self.folder / RECORD)
+            save(assemble(self.parts, self.run, "running"), self.folder / RECORD)
             self._saved = time.monotonic()
-
-    def _assembled(self, state: State) -> Run:
-        self.run.seconds = round(time.monotonic() - self._begun, 3)
-        ended = "" if state == "running" else datetime.now(UTC).isoformat(timespec="seconds")
-        self.run.ended = ended
-        return assemble(self.parts, self.run, state)
 
     def finish(self, write: Callable[[Run, Path], None], *, interrupted: bool) -> None:
         """Have the final record written and remove the journals; only the leading process does."""
         if not self.leads or not self.parts.is_dir():
             return
         state: State = "interrupted" if interrupted else "finished"
-        write(self._assembled(state), self.folder)
+        write(assemble(self.parts, self.run, state), self.folder)
         shutil.rmtree(self.parts, ignore_errors=True)
         self.written = self.folder / RECORD
 

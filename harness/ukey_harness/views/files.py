@@ -8,10 +8,22 @@ from ukey_harness.verdicts.store import save, write_text
 from ukey_harness.views.junit import junit
 from ukey_harness.views.page import html
 
-__all__ = ["JUNIT", "PAGE", "RECORD", "write_report"]
+__all__ = ["JUNIT", "PAGE", "RECORD", "FolderError", "make_folder", "write_report"]
 
 PAGE = "report.html"
 JUNIT = "junit.xml"
+
+
+class FolderError(Exception):
+    """A folder cannot be made; the message says which and why."""
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, with those above it, unless it is there; FolderError when it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderError(f"the folder {folder} cannot be made ({error.strerror})") from error
 
 
 def write_report(run: Run, folder: Path) -> None:
