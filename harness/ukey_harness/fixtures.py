@@ -1,7 +1,7 @@
 """What the pytest fixtures hand out."""
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -32,8 +32,9 @@ class Key:
     module: str
     home: Path
     remote: Remote
-    pin: str = USER_PIN
-    so_pin: str = SO_PIN
+    # Not in the repr, which stands in the output of every test that fails.
+    pin: str = field(default=USER_PIN, repr=False)
+    so_pin: str = field(default=SO_PIN, repr=False)
 
     @classmethod
     def fresh(cls, remote: Remote, module: str, home: Path) -> Self:

@@ -102,6 +102,31 @@ def test_only_the_spoilt_ones_were_replaced():
     assert "5 passed" in run_pytest(tmp_path, "-q")
 
 
+def test_the_racks_control_port_makes_more_keys_and_tells_the_calls(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(
+        """
+import pkcs11
+def test_two_keys(ukey, ukey_rack, ukey_module):
+    with ukey_rack.remote() as remote:
+        other = remote.new_key(label="second")
+        lib = pkcs11.lib(ukey_module)
+        labels = {slot.get_token().label for slot in lib.get_slots(True)}
+        assert labels == {ukey.label, "second"}
+        assert "C_GetTokenInfo" in {call["function"] for call in remote.trace()}
+        remote.remove(other.name)
+"""
+    )
+    assert "1 passed" in run_pytest(tmp_path, "-q")
+
+
+def test_a_failing_test_shows_the_key_without_its_pins(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text("def test_it(ukey):\n    assert ukey is None\n")
+    said = run_pytest(tmp_path, "-q", "-l")
+    assert "1 failed" in said
+    assert "Key(name=" in said
+    assert "123456" not in said
+
+
 class TestOtherPeoplesRuns:
     """A project that does not use us must not notice that we are installed."""
 
