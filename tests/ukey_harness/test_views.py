@@ -138,6 +138,13 @@ class TestPage:
         assert "url(" not in html(run)
         assert "@import" not in html(run)
 
+    def test_a_serial_number_that_is_not_claimed_is_only_an_example(self, run: Run) -> None:
+        assert run.device is not None
+        run.device.claimed.pop("serial", None)
+        assert "0042 （示例：每个场景新制一把" in Words(html(run)).text
+        run.device.claimed["serial"] = "0042"
+        assert "示例" not in Words(html(run)).text
+
     def test_a_run_without_device_and_scenarios_can_be_shown(self) -> None:
         empty = Run(id="r", started="", tool={"name": "ukeylab"}, state="interrupted")
         text = Words(html(empty)).text
