@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import http.client
 import subprocess
 import urllib.error
 import urllib.parse
@@ -34,6 +35,16 @@ def fetch(
     request = urllib.request.Request(url, body, {"Content-Type": media_type})  # noqa: S310, ours
     with _opener.open(request, timeout=10) as answer:
         return answer.headers["content-type"], answer.read()
+
+
+@pytest.mark.parametrize("path", ["/", "/crl/issuing.crl"])
+def test_it_answers_to_its_own_name_only(world: World, path: str) -> None:
+    netloc = urllib.parse.urlsplit(world.ca_url).netloc
+    for host, status in ((netloc, 200), ("127.0.0.1", 200), ("evil", 421), (f"{netloc}0", 421)):
+        connection = http.client.HTTPConnection(netloc, timeout=10)
+        connection.request("GET", path, headers={"Host": host})
+        assert connection.getresponse().status == status, host
+        connection.close()
 
 
 def openssl(*words: object, check: bool = True) -> subprocess.CompletedProcess[str]:

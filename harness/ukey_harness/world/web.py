@@ -8,7 +8,9 @@ import threading
 import time
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ukey_harness.world.errors import WorldError
 
@@ -45,6 +47,31 @@ def port_of(listener: socket.socket) -> int:
     """Return the port of a bound socket."""
     port: int = listener.getsockname()[1]
     return port
+
+
+class OwnHost:
+    """Lets an application answer to its own address only (421 otherwise, RFC 9110 §15.5.20).
+
+    A page that makes a name of its own point to loopback (DNS rebinding) so gets nothing. Clients
+    of CMP, OCSP and timestamps may leave the port out of Host (OpenSSL 3.0 does), and those of
+    HTTP/1.0 the whole field; a browser does neither.
+    """
+
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        self._app = app
+        self._names = {HOST, f"{HOST}:{port}"}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on if its Host field names this address."""
+        if scope["type"] == "http":
+            hosts = Headers(scope=scope).getlist("host")
+            unnamed = not hosts and scope["http_version"] == "1.0"
+            if not unnamed and (len(hosts) != 1 or hosts[0] not in self._names):
+                own = max(self._names, key=len)
+                refusal = PlainTextResponse(f"this is {own}, and answers to no other name\n", 421)
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class Service:

@@ -83,7 +83,8 @@ class World:
         )
         self.portal = create_portal(settings)
         self._closing.callback(close_portal, self.portal)
-        self._sites = {CA: create_ca_site(self.ca), PORTAL: self.portal}
+        ca_site = web.OwnHost(create_ca_site(self.ca), self._ports[CA])
+        self._sites = {CA: ca_site, PORTAL: self.portal}
         for site, app in self._sites.items():
             self._services[site] = web.Service(site, app, listeners[site])
 
