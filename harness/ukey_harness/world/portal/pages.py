@@ -42,6 +42,7 @@ def page(
 ) -> HTMLResponse:
     """Render a page."""
     settings = portal_of(request).settings
+    notice = request.query_params.get("notice", "")
     text = (
         environment()
         .get_template(template)
@@ -49,7 +50,8 @@ def page(
             site=settings.site,
             session=session if session and session.state is not SessionState.NONE else None,
             csrf=session.csrf if session else "",
-            notice=NOTICES.get(request.query_params.get("notice", "")),
+            notice=NOTICES.get(notice),
+            notice_good=notice != "login_needed",  # the others tell of something done
             **words,
         )
     )
