@@ -56,7 +56,7 @@ def usage(*named: str) -> x509.KeyUsage:
 class Status:
     """How the authority's status services behave; changed by tests at will."""
 
-    ocsp: str = "good"  # good | down | garbage | unknown | stale | slow
+    ocsp: str = "good"  # good | down | garbage | unknown | stale | slow | replayed
     crl: str = "good"  # good | down | stale
     revoked: set[int] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
@@ -178,7 +178,10 @@ class LittleAuthority:
             .certificates([issuer])
         )
         for extension in asked.extensions:
-            builder = builder.add_extension(extension.value, critical=False)
+            answered = extension.value
+            if self.status.ocsp == "replayed" and isinstance(answered, x509.OCSPNonce):
+                answered = x509.OCSPNonce(bytes(len(answered.nonce)))
+            builder = builder.add_extension(answered, critical=False)
         key = self.root_key if by_root else self.key
         return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 

@@ -287,7 +287,7 @@ def test_a_revoked_certificate_is_refused(office: Office) -> None:
     assert refusal(holder.log_in()) == (403, "certificate_revoked")
 
 
-@pytest.mark.parametrize("ocsp", ["down", "garbage", "slow", "stale", "unknown"])
+@pytest.mark.parametrize("ocsp", ["down", "garbage", "slow", "stale", "unknown", "replayed"])
 def test_the_crl_stands_in_for_ocsp(office: Office, ocsp: str) -> None:
     office.authority.status.ocsp = ocsp
     good, bad = office.holder(), office.holder(1)
@@ -297,7 +297,9 @@ def test_the_crl_stands_in_for_ocsp(office: Office, ocsp: str) -> None:
     assert refusal(bad.log_in()) == (403, "certificate_revoked")
 
 
-@pytest.mark.parametrize(("ocsp", "crl"), [("down", "down"), ("stale", "stale"), ("slow", "down")])
+@pytest.mark.parametrize(
+    ("ocsp", "crl"), [("down", "down"), ("stale", "stale"), ("slow", "down"), ("replayed", "down")]
+)
 def test_without_a_status_nobody_gets_in(office: Office, ocsp: str, crl: str) -> None:
     holder = office.holder()
     office.authority.status.ocsp, office.authority.status.crl = ocsp, crl

@@ -75,6 +75,10 @@ _REFUSALS: Final[dict[str, tuple[int, str]]] = {
     "not_a_pdf": (422, "上传的文件不是有效的 PDF 文件。请上传加盖电子签章后的名册。"),
     "not_sealed": (422, "文件上没有电子签章。请先签章再上传。"),
     "seal_invalid": (422, "电子签章无效：签章验证未通过，文件可能被改动过。请重新签章。"),
+    "timestamp_missing": (
+        422,
+        "电子签章没有时间戳，无法确认签章的时间。请连接时间戳服务后重新签章。",
+    ),
     "signer_mismatch": (422, "签章所用的证书属于其他单位。请使用本单位的证书签章。"),
     "document_mismatch": (
         422,

@@ -10,6 +10,7 @@ from asn1crypto import cms
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DEFAULT_DIFF_POLICY, DiffResult, ModificationLevel
+from pyhanko.sign.fields import enumerate_sig_fields
 from pyhanko.sign.validation import async_validate_pdf_signature
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.settings import KeyUsageConstraints
@@ -35,12 +36,12 @@ class HandIn:
 
         unit: the identifier that must stand in the signer's certificate.
         Takes time and may ask the CA: call it from a worker thread.
-        Raises not_a_pdf, not_sealed, seal_invalid, the certificate_* and other codes of
-        `Trust.require`, signer_mismatch, document_mismatch.
+        Raises not_a_pdf, not_sealed, seal_invalid, timestamp_missing, the certificate_* and
+        other codes of `Trust.require`, signer_mismatch, document_mismatch.
         """
         reader = _read(sealed)
         seal = _only_seal(reader)
-        self._require_whole(seal)
+        self._require_whole(seal, sealed)
         others = tuple(seal.other_embedded_certs)
         signed_by = self._trust.require(seal.signer_cert, others, Purpose.SEAL)
         if signed_by != unit:
@@ -48,8 +49,12 @@ class HandIn:
         _require_same_document(reader, seal, sealed, produced)
         return unit_name(seal.signer_cert)
 
-    def _require_whole(self, seal: EmbeddedPdfSignature) -> None:
-        """Require that the signature verifies and covers all but its own upkeep."""
+    def _require_whole(self, seal: EmbeddedPdfSignature, sealed: bytes) -> None:
+        """Require that the signature verifies, covers all but its own upkeep, and is stamped.
+
+        The stamp is that of PAdES level B-T (ETSI EN 319 142-1 §6): by a time-stamping
+        authority that chains to the trust roots, over this signature.
+        """
         if seal.md_algorithm not in DIGESTS:
             raise PortalRefusal("seal_invalid", "签章使用的摘要算法不被接受。请重新签章。")
         require_strength(seal.signer_cert, "seal_invalid")
@@ -60,16 +65,19 @@ class HandIn:
             raise PortalRefusal("seal_invalid") from error
         if not (status.intact and status.valid):
             raise PortalRefusal("seal_invalid")
-        if status.coverage not in {
+        covers = status.coverage in {
             SignatureCoverageLevel.ENTIRE_FILE,
             SignatureCoverageLevel.ENTIRE_REVISION,
-        }:
+        }
+        if not covers or not _leaves_out_only_itself(seal, sealed):
             raise PortalRefusal("seal_invalid", "电子签章没有覆盖整个文件。请重新签章。")
         after = status.modification_level
         if after is None or after > ModificationLevel.LTA_UPDATES or not status.docmdp_ok:
             raise PortalRefusal("seal_invalid", "签章之后文件又被改动过。请重新签章。")
         stamp = status.timestamp_validity
-        if stamp is not None and not (stamp.valid and stamp.intact and stamp.trusted):
+        if stamp is None:
+            raise PortalRefusal("timestamp_missing")
+        if not (stamp.valid and stamp.intact and stamp.trusted):
             raise PortalRefusal("seal_invalid", "签章的时间戳无效。请重新签章。")
 
     async def _validate(self, seal: EmbeddedPdfSignature) -> PdfSignatureStatus:
@@ -121,6 +129,16 @@ def _only_seal(reader: PdfFileReader) -> EmbeddedPdfSignature:
     return seal
 
 
+def _leaves_out_only_itself(seal: EmbeddedPdfSignature, sealed: bytes) -> bool:
+    """Whether the one hole of the ByteRange is the value of Contents (ISO 32000-2 §12.8.1).
+
+    pyHanko takes a whole file for covered if the sizes add up, wherever the hole lies.
+    """
+    _, before, after, _ = seal.byte_range
+    hole = sealed[before:after]
+    return hole.lower() == b"<" + seal.pkcs7_content.hex().encode() + b">"
+
+
 def _require_same_document(
     reader: PdfFileReader, seal: EmbeddedPdfSignature, sealed: bytes, produced: bytes
 ) -> None:
@@ -133,15 +151,21 @@ def _require_same_document(
     if not sealed.startswith(produced):
         raise PortalRefusal("document_mismatch")
     try:
-        first = PdfFileReader(io.BytesIO(produced), strict=True).xrefs.total_revisions
-        changes = DEFAULT_DIFF_POLICY.review_file(reader, first - 1)
+        before = PdfFileReader(io.BytesIO(produced), strict=True)
+        changes = DEFAULT_DIFF_POLICY.review_file(reader, before.xrefs.total_revisions - 1)
         stamps = {stamp.field_name for stamp in reader.embedded_timestamp_signatures}
+        # A signature field that is added and left empty is no changed field to pyHanko.
+        added = _signature_fields(reader) - _signature_fields(before)
     except Exception as error:
         _log.info("the changes under a seal could not be judged: %s", type(error).__name__)
         raise PortalRefusal("document_mismatch") from error
     if (
         not isinstance(changes, DiffResult)
         or changes.modification_level > ModificationLevel.FORM_FILLING
-        or not changes.changed_form_fields <= {seal.field_name, *stamps}
+        or not changes.changed_form_fields | added <= {seal.field_name, *stamps}
     ):
         raise PortalRefusal("document_mismatch", "签章时文件的内容被改动过。请用原名册重新签章。")
+
+
+def _signature_fields(reader: PdfFileReader) -> set[str]:
+    return {name for name, _, _ in enumerate_sig_fields(reader)}
