@@ -1,6 +1,7 @@
 # ruff: noqa: D401 - a step's docstring says what is done or seen, as its words do
 """Steps about logging in, and what can go wrong on the way."""
 
+import base64
 import time
 from datetime import timedelta
 
@@ -275,6 +276,14 @@ def post_tampered(stage: Stage) -> None:
     _post_login(stage)
 
 
+@when("单位提交登录签名，其中的签名值换成别的文字的")
+def post_forged(stage: Stage) -> None:
+    """All is of the right text, its digest too: only the signature value is of another text."""
+    first, second = _signed_challenge(stage), _signed_challenge(stage)
+    stage.memory["signed"] = {"id": second["id"], "signature": _with_value_of(first, second)}
+    _post_login(stage)
+
+
 @then("网报系统接受登录")
 def portal_accepts(stage: Stage) -> None:
     """HTTP 200 and a state."""
@@ -330,6 +339,18 @@ def _signed_challenge(stage: Stage) -> dict[str, str]:
             "pin": stage.device.pin,
         },
     )
+
+
+def _with_value_of(giver: dict[str, str], taker: dict[str, str]) -> str:
+    """Put the signature value (RFC 5652 §5.3) of one signed challenge into another."""
+    from asn1crypto import cms  # noqa: PLC0415 - only this step takes a signature apart
+
+    given_info, info = (
+        cms.ContentInfo.load(base64.b64decode(one["signature"])) for one in (giver, taker)
+    )
+    value = given_info["content"]["signer_infos"][0]["signature"].native
+    info["content"]["signer_infos"][0]["signature"] = value
+    return base64.b64encode(info.dump(force=True)).decode()
 
 
 def _post_login(stage: Stage) -> None:
