@@ -220,7 +220,8 @@ def ecdh(kdf: CKD, shared: bytes, point: bytes) -> Mechanism:
 )
 def test_montgomery_pairs_agree(program: Program, parameters: bytes, length: int) -> None:
     session = program.open(user=CKU.USER)
-    one, other = pair(program, session, CKM.EC_MONTGOMERY_KEY_PAIR_GEN, {"EC_PARAMS": parameters})
+    kind = CKM.EC_MONTGOMERY_KEY_PAIR_GEN
+    one, other = pair(program, session, kind, {"EC_PARAMS": parameters}, DERIVE=True)
     key = load_der_public_key(program.read(session, one, CKA.PUBLIC_KEY_INFO))
     assert program.read(session, one, CKA.EC_POINT) == key.public_bytes_raw()
     if isinstance(key, x25519.X25519PublicKey):
@@ -274,7 +275,7 @@ def test_points_that_begin_like_a_string(program: Program) -> None:
 def test_kdfs_spread_the_secret(program: Program, kdf: CKD, name: str) -> None:
     session = program.open(user=CKU.USER)
     curve = {"EC_PARAMS": X25519_OID}
-    one, other = pair(program, session, CKM.EC_MONTGOMERY_KEY_PAIR_GEN, curve)
+    one, other = pair(program, session, CKM.EC_MONTGOMERY_KEY_PAIR_GEN, curve, DERIVE=True)
     peer = x25519.X25519PrivateKey.generate()
     key = load_der_public_key(program.read(session, one, CKA.PUBLIC_KEY_INFO))
     assert isinstance(key, x25519.X25519PublicKey)

@@ -217,9 +217,9 @@ _EC_PRIVATE: Table = {
     CKA.VALUE: Rule(Kind.BIG_INTEGER, _SECRET_PART),
 }
 
-# Curves for agreement alone: these keys derive and sign nothing.
+# Curves for agreement alone: these keys sign nothing.
 _MONTGOMERY_PUBLIC: Table = {**_EC_PUBLIC, CKA.VERIFY: _FLAG_OFF}
-_MONTGOMERY_PRIVATE: Table = {**_EC_PRIVATE, CKA.SIGN: _FLAG_OFF, CKA.DERIVE: _FLAG_ON}
+_MONTGOMERY_PRIVATE: Table = {**_EC_PRIVATE, CKA.SIGN: _FLAG_OFF}
 
 # Keys on lattices; a private one is a seed, a value or both (PKCS#11 3.2 §6.66, §6.67).
 _LATTICE_PUBLIC: Table = {
@@ -263,9 +263,6 @@ _DES_KEY: Table = {key: rule for key, rule in _CIPHER_KEY.items() if key != CKA.
 _CHACHA_KEY: Table = {**_CIPHER_KEY, CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE)}
 _POLY1305_KEY: Table = {**_SECRET_KEY, CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE)}
 
-# Keys that only go into other keys (PKCS#11 3.2 §6.62).
-_HKDF_KEY: Table = {**_SECRET_KEY, CKA.DERIVE: _FLAG_ON}
-
 # Found only by who asks for their class, never created by a program (PKCS#11 3.2 §4.3, §4.13).
 HW_FEATURE: Table = {**_OBJECT, CKA.HW_FEATURE_TYPE: Rule(Kind.NUMBER)}
 
@@ -294,7 +291,7 @@ TABLES: dict[tuple[int, int], Table] = {
     (CKO.SECRET_KEY, CKK.CHACHA20): _CHACHA_KEY,
     (CKO.SECRET_KEY, CKK.POLY1305): _POLY1305_KEY,
     (CKO.SECRET_KEY, CKK.GENERIC_SECRET): _SECRET_KEY,
-    (CKO.SECRET_KEY, CKK.HKDF): _HKDF_KEY,
+    (CKO.SECRET_KEY, CKK.HKDF): _SECRET_KEY,
     **{(CKO.SECRET_KEY, key_type): _SECRET_KEY for key_type in _HMAC_KEYS},
 }
 
