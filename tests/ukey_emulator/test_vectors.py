@@ -137,7 +137,7 @@ def hkdf(bench: Bench, _group: Test, test: Test) -> None:
     salt = (int(CKF.HKDF_SALT_DATA), raw(test, "salt"), 0)
     fields = (1, 1, int(hashed), *salt, raw(test, "info"))
     mechanism = Mechanism(CKM.HKDF_DATA, Parameter("HKDF", fields))
-    base = bench.secret(raw(test, "ikm"), CKK.HKDF)
+    base = bench.secret(raw(test, "ikm"), CKK.HKDF, DERIVE=True)
     wanted = attributes(CLASS=int(CKO.DATA), VALUE_LEN=test["size"])
     made = bench.program.C_DeriveKey(bench.session, mechanism, base, wanted, True)
     expect(bench.value(made), raw(test, "okm"))
