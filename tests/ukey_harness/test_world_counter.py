@@ -241,7 +241,7 @@ def test_certificate_that_reached_no_key_is_revoked(
         raise pkcs11.DeviceMemory
 
     monkeypatch.setattr("ukey_harness.world.counter._Desk.put_seal", fail)
-    with pytest.raises(CounterError, match="token 'counter' answered DeviceMemory"):
+    with pytest.raises(CounterError, match="token 'counter' answered CKR_DEVICE_MEMORY"):
         provision(counter, token, key="p256")
     assert_empty(token)
     (issued,) = ca.register.holders()

@@ -88,7 +88,7 @@ def test_stop_does_not_wait_for_idle_connections() -> None:
     with World.start() as world:
         host, port = world.ca_url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=5) as idle:
-            idle.sendall(b"GET /certs/root.crt HTTP/1.1\r\nHost: x\r\n\r\n")
+            idle.sendall(f"GET /certs/root.crt HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
             assert idle.recv(100).startswith(b"HTTP/1.1 200")
             start = time.monotonic()
             world.stop()
