@@ -278,28 +278,37 @@ class Oaep(_Encapsulating):
         return padding.OAEP(mask, chosen, label or None), chosen
 
 
-class RsaEncryption:
-    """An RSA encryption under way: one block, encrypted when it is whole."""
+class OneBlock:
+    """An RSA operation of one block, which is done when the block is whole."""
 
-    def __init__(self, key: rsa.RSAPublicKey, pad: AsymmetricPadding, overhead: int) -> None:
-        self._key = key
-        self._pad = pad
-        self._length = (key.key_size + 7) // 8
-        self._most = self._length - overhead
+    def __init__(self, bits: int) -> None:
+        self._length = (bits + 7) // 8
         self._data = b""
 
     def room(self, length: int) -> int:
         """Give 0: nothing comes before the end."""
-        return 0 * length
+        del length
+        return 0
 
     def update(self, data: bytes) -> bytes:
-        """Take a part of the plaintext."""
+        """Take a part of the block."""
         self._data += data
         return b""
 
     def last(self, length: int = 0) -> int:
-        """Give the length of the modulus."""
-        return self._length + 0 * length
+        """Give the length of the modulus, which no output exceeds."""
+        del length
+        return self._length
+
+
+class RsaEncryption(OneBlock):
+    """An RSA encryption under way."""
+
+    def __init__(self, key: rsa.RSAPublicKey, pad: AsymmetricPadding, overhead: int) -> None:
+        super().__init__(key.key_size)
+        self._key = key
+        self._pad = pad
+        self._most = self._length - overhead
 
     def finish(self) -> bytes:
         """Give the ciphertext; CKR_DATA_LEN_RANGE if the plaintext is too long."""
@@ -308,27 +317,13 @@ class RsaEncryption:
         return self._key.encrypt(self._data, self._pad)
 
 
-class RsaDecryption:
+class RsaDecryption(OneBlock):
     """An RSA decryption under way."""
 
     def __init__(self, key: rsa.RSAPrivateKey, pad: AsymmetricPadding) -> None:
+        super().__init__(key.key_size)
         self._key = key
         self._pad = pad
-        self._length = (key.key_size + 7) // 8
-        self._data = b""
-
-    def room(self, length: int) -> int:
-        """Give 0: nothing comes before the end."""
-        return 0 * length
-
-    def update(self, data: bytes) -> bytes:
-        """Take a part of the ciphertext."""
-        self._data += data
-        return b""
-
-    def last(self, length: int = 0) -> int:
-        """Give the most that a plaintext can have."""
-        return self._length + 0 * length
 
     def finish(self) -> bytes:
         """Give the plaintext; CKR_ENCRYPTED_DATA_INVALID if the padding is none."""
