@@ -203,13 +203,14 @@ def test_hkdf(program: Program, key_type: CKK) -> None:
     assert program.read(session, expanded, CKA.VALUE) == expected
 
 
-def test_hkdf_gives_data_too(program: Program) -> None:
+@pytest.mark.parametrize("info", [b"\0\x0ctls iv\0", b"\0\x0ctls quic iv\0", b"mine"])
+def test_hkdf_gives_data_too(program: Program, info: bytes) -> None:
     session = program.open(user=CKU.USER)
     base = secret(program, session, KEY, CKK.HKDF, **OPEN)
-    mechanism = hkdf(0, 1, SHA256, NULL, b"", 0, b"tls iv", kind=CKM.HKDF_DATA)
+    mechanism = hkdf(0, 1, SHA256, NULL, b"", 0, info, kind=CKM.HKDF_DATA)
     template = attributes(CLASS=int(CKO.DATA), VALUE_LEN=12, LABEL="iv")
     made = program.C_DeriveKey(session, mechanism, base, template, True)
-    expected = HKDFExpand(hashes.SHA256(), 12, b"tls iv").derive(KEY)
+    expected = HKDFExpand(hashes.SHA256(), 12, info).derive(KEY)
     assert program.read(session, made, CKA.VALUE) == expected
     assert program.find(session, CLASS=int(CKO.DATA)) == [made]
 

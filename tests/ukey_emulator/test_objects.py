@@ -226,13 +226,13 @@ def test_a_private_key_cannot_be_read_from_the_file(program: Program, keyring: K
 _WRITER = """
 import sys
 from pathlib import Path
-from ukey_emulator.chip import Chip, Role
+from ukey_emulator.chip import Chip, Role, making
 chip = Chip.open(Path(sys.argv[1]))
 chip.log_in(Role.USER, b"123456")
 print("ready", flush=True)
 number = 0
 while True:
-    obj = chip.create([(0, bytes(8)), (1, b"\\1"), (2, bytes([number % 2])), (0x11, b"x" * 3000)])
+    obj = making.create([(0, bytes(8)), (1, b"\\1"), (2, bytes([number % 2])), (0x11, b"x" * 3000)])
     chip.keep(obj)
     if number % 3 == 0:
         chip.destroy(obj)
@@ -249,15 +249,14 @@ def test_a_kill_at_any_instant_leaves_a_key_that_opens(keyring: Keyring, millise
     )
     assert writer.stdout is not None
     assert writer.stdout.readline() == "ready\n"
-    try:
+    with pytest.raises(subprocess.TimeoutExpired):
         writer.wait(timeout=milliseconds / 1000)
-    except subprocess.TimeoutExpired:
-        writer.send_signal(signal.SIGKILL)
-    writer.wait(timeout=10)
+    writer.send_signal(signal.SIGKILL)
+    assert writer.wait(timeout=10) == -signal.SIGKILL
     writer.stdout.close()
     chip = Chip.open(path)
     chip.log_in(Role.USER, PIN)
-    for obj in chip.find({}, private=True):
+    for obj in chip.find({CKA.CLASS: bytes(8)}, private=True):
         assert obj.attributes[CKA.VALUE] == b"x" * 3000
     chip.close()
 
@@ -289,7 +288,7 @@ def test_a_full_key_says_so_and_loses_nothing(program: Program, face: Face) -> N
 def test_a_search_in_small_batches_loses_nothing(program: Program) -> None:
     session = program.open()
     made = [data(program, session) for _ in range(5)]
-    program.C_FindObjectsInit(session, [])
+    program.C_FindObjectsInit(session, attributes(CLASS=int(CKO.DATA)))
     batches = []
     while batch := program.C_FindObjects(session, Out(asked=True, capacity=2)):
         batches.append(batch)

@@ -4,6 +4,7 @@ import secrets
 import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -16,12 +17,14 @@ from .mechanisms import MECHANISMS, Mechanism, find
 from .objects import Object, Shelf, Template, amended
 from .objects.kinds import number, pack_template, unpack_template
 from .objects.object import table_of
+from .objects.profiles import profiles
 from .objects.rules import HW_FEATURE
 from .pins import MASTER_LENGTH, Lock, PinRecord, Role
 from .refusal import PinRefusal, Refusal
 from .store import Store
 
 _NONCE_LENGTH = 12
+_PROFILE = number(CKO.PROFILE)
 
 # The hardware feature that tells how many PIN tries are left, which the standard has no word for.
 PIN_COUNTER = 0x80000001
@@ -229,6 +232,13 @@ class Chip:
         yield from self._public.find(wanted)
         if private:
             yield from self._private.find(wanted)
+        if wanted.get(CKA.CLASS, _PROFILE) == _PROFILE:
+            yield from (obj for obj in self._profiles if obj.matches(wanted))
+
+    @cached_property
+    def _profiles(self) -> tuple[Object, ...]:
+        """The profile objects, made when a program first looks: most keys are never asked."""
+        return tuple(profiles(self.identity.without))
 
     def features(self) -> Iterator[Object]:
         """Give the hardware features, which only those see who ask for their class."""

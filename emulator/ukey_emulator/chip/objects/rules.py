@@ -263,8 +263,10 @@ _DES_KEY: Table = {key: rule for key, rule in _CIPHER_KEY.items() if key != CKA.
 _CHACHA_KEY: Table = {**_CIPHER_KEY, CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE)}
 _POLY1305_KEY: Table = {**_SECRET_KEY, CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE)}
 
-# Found only by who asks for their class, never created by a program (PKCS#11 3.2 §4.3, §4.13).
+# What the key itself has, and no program creates; the first is found only by who asks for its
+# class (PKCS#11 3.2 §4.3, §4.14).
 HW_FEATURE: Table = {**_OBJECT, CKA.HW_FEATURE_TYPE: Rule(Kind.NUMBER)}
+PROFILE: Table = {**_STORAGE, CKA.PROFILE_ID: Rule(Kind.NUMBER)}
 
 # Class and certificate type or key type (0 where a class has none) → the table of such an object.
 TABLES: dict[tuple[int, int], Table] = {
