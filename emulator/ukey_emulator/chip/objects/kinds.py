@@ -2,16 +2,16 @@
 
 import struct
 from collections.abc import Callable, Iterable
+from datetime import date
 from enum import Enum
 
 from ukey_emulator.chip.refusal import Refusal
-from ukey_emulator.terms import CKR
+from ukey_emulator.terms import CKR, CKT
 
 ULONG = struct.Struct("<Q")
 TRUE = b"\x01"
 FALSE = b"\x00"
 UNAVAILABLE = 0xFFFFFFFFFFFFFFFF
-DATE_LENGTH = 8
 
 
 class Kind(Enum):
@@ -23,6 +23,9 @@ class Kind(Enum):
     BIG_INTEGER = "big integer"
     TEXT = "RFC 2279 string"
     DATE = "CK_DATE"
+    CATEGORY = "CK_CERTIFICATE_CATEGORY"
+    DOMAIN = "CK_JAVA_MIDP_SECURITY_DOMAIN"
+    TRUST = "CK_TRUST"
     NUMBERS = "array of CK_ULONG"
     TEMPLATE = "array of CK_ATTRIBUTE"
 
@@ -77,7 +80,17 @@ def unpack_template(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def _is_date(value: bytes) -> bool:
-    return not value or (len(value) == DATE_LENGTH and value.isdigit())
+    if not value:
+        return True
+    try:
+        date.fromisoformat(value.decode("ascii"))
+    except ValueError:
+        return False
+    return value.isdigit()
+
+
+def _is_number_to(most: int) -> Callable[[bytes], bool]:
+    return lambda value: len(value) == ULONG.size and as_number(value) <= most
 
 
 def _is_text(value: bytes) -> bool:
@@ -95,6 +108,9 @@ _FITS: dict[Kind, Callable[[bytes], bool]] = {
     Kind.BIG_INTEGER: lambda _: True,
     Kind.TEXT: _is_text,
     Kind.DATE: _is_date,
+    Kind.CATEGORY: _is_number_to(3),
+    Kind.DOMAIN: _is_number_to(3),
+    Kind.TRUST: _is_number_to(max(CKT)),
     Kind.NUMBERS: lambda value: len(value) % ULONG.size == 0,
     Kind.TEMPLATE: lambda _: True,
 }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import IntFlag
 
-from ukey_emulator.terms import CKA, CKC, CKK, CKO
+from ukey_emulator.terms import CKA, CKC, CKK, CKO, CKT
 
 from .kinds import FALSE, TRUE, Kind, number
 
@@ -71,7 +71,7 @@ _CERTIFICATE: Table = {
     **_STORAGE,
     CKA.CERTIFICATE_TYPE: Rule(Kind.NUMBER, Note.MUST_CREATE),
     CKA.TRUSTED: Rule(Kind.BOOL, Note.MODIFIABLE | Note.SO_SETS_TRUE, FALSE),
-    CKA.CERTIFICATE_CATEGORY: Rule(Kind.NUMBER, default=number(0)),
+    CKA.CERTIFICATE_CATEGORY: Rule(Kind.CATEGORY, default=number(0)),
     CKA.CHECK_VALUE: Rule(Kind.BYTES),
     CKA.START_DATE: Rule(Kind.DATE, default=b""),
     CKA.END_DATE: Rule(Kind.DATE, default=b""),
@@ -93,7 +93,7 @@ _X509: Table = {
     CKA.ID: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
     CKA.ISSUER: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
     CKA.SERIAL_NUMBER: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
-    CKA.JAVA_MIDP_SECURITY_DOMAIN: Rule(Kind.NUMBER, default=number(0)),
+    CKA.JAVA_MIDP_SECURITY_DOMAIN: Rule(Kind.DOMAIN, default=number(0)),
 }
 
 _WTLS: Table = {
@@ -110,6 +110,26 @@ _ATTRIBUTE_CERTIFICATE: Table = {
     CKA.SERIAL_NUMBER: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
     CKA.ATTR_TYPES: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
     CKA.VALUE: Rule(Kind.BYTES, Note.MUST_CREATE),
+}
+
+TRUSTS = (
+    CKA.TRUST_SERVER_AUTH,
+    CKA.TRUST_CLIENT_AUTH,
+    CKA.TRUST_CODE_SIGNING,
+    CKA.TRUST_EMAIL_PROTECTION,
+    CKA.TRUST_IPSEC_IKE,
+    CKA.TRUST_TIME_STAMPING,
+    CKA.TRUST_OCSP_SIGNING,
+)
+"""What a certificate is trusted for, or not (PKCS#11 3.2 §4.7)."""
+
+_TRUST: Table = {
+    **_STORAGE,
+    CKA.ISSUER: Rule(Kind.BYTES, Note.MUST_CREATE),
+    CKA.SERIAL_NUMBER: Rule(Kind.BYTES, Note.MUST_CREATE),
+    CKA.HASH_OF_CERTIFICATE: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
+    CKA.NAME_HASH_ALGORITHM: Rule(Kind.NUMBER, Note.MODIFIABLE),
+    **{use: Rule(Kind.TRUST, Note.MODIFIABLE, number(CKT.TRUST_UNKNOWN)) for use in TRUSTS},
 }
 
 _KEY: Table = {
@@ -274,6 +294,7 @@ TABLES: dict[tuple[int, int], Table] = {
     (CKO.CERTIFICATE, CKC.X_509): _X509,
     (CKO.CERTIFICATE, CKC.WTLS): _WTLS,
     (CKO.CERTIFICATE, CKC.X_509_ATTR_CERT): _ATTRIBUTE_CERTIFICATE,
+    (CKO.TRUST, 0): _TRUST,
     (CKO.PUBLIC_KEY, CKK.RSA): _RSA_PUBLIC,
     (CKO.PRIVATE_KEY, CKK.RSA): _RSA_PRIVATE,
     (CKO.PUBLIC_KEY, CKK.EC): _EC_PUBLIC,

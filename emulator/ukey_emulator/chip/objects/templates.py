@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from enum import Enum
 
 from ukey_emulator.chip.refusal import Refusal
-from ukey_emulator.terms import CKA, CKR
+from ukey_emulator.terms import CKA, CKO, CKR, CKT
 
 from .kinds import FALSE, TRUE, UNAVAILABLE, boolean, check, number
 from .object import Object, table_of, unique_id
-from .rules import KNOWN, Note, Table
+from .rules import KNOWN, TRUSTS, Note, Table
+
+_DISTRUST = (number(CKT.TRUST_UNKNOWN), number(CKT.NOT_TRUSTED))
 
 Template = Iterable[tuple[int, bytes | None]]
 
@@ -74,9 +76,9 @@ def build(
             attributes[attribute] = rule.default
     attributes[CKA.UNIQUE_ID] = unique_id()
     _set_history(attributes, table, origin, mechanism)
-    if attributes.get(CKA.ALWAYS_AUTHENTICATE) == TRUE and attributes[CKA.PRIVATE] != TRUE:
-        raise Refusal(CKR.TEMPLATE_INCONSISTENT, "CKA_ALWAYS_AUTHENTICATE needs CKA_PRIVATE")
-    return Object(attributes, table)
+    obj = Object(attributes, table)
+    _require_whole(obj, CKR.TEMPLATE_INCOMPLETE)
+    return obj
 
 
 def amended(
@@ -85,10 +87,12 @@ def amended(
     """Give the attributes that an object has after a change (PKCS#11 3.2 §5.7.2, §5.7.6).
 
     With `copying` the object is a fresh copy, whose CKA_TOKEN, CKA_PRIVATE, CKA_MODIFIABLE and
-    CKA_DESTROYABLE may be chosen anew. CKR_ATTRIBUTE_READ_ONLY for what may not be changed so.
+    CKA_DESTROYABLE may be chosen anew. CKR_ATTRIBUTE_READ_ONLY for what may not be changed so:
+    of a trusted certificate that is everything, whoever asks (§4.6.2).
     """
     wanted = collect(template)
     table = obj.table
+    trusted = obj.kind == CKO.CERTIFICATE and obj.flag(CKA.TRUSTED)
     fresh = (CKA.TOKEN, CKA.PRIVATE, CKA.MODIFIABLE, CKA.DESTROYABLE) if copying else ()
     for attribute, value in wanted.items():
         _admit(table, attribute, value, Note.NONE, as_so=as_so)
@@ -99,11 +103,11 @@ def amended(
         locked = (rule.notes & Note.STAYS_TRUE and old == TRUE) or (
             rule.notes & Note.STAYS_FALSE and old == FALSE
         )
-        if locked or not (rule.notes & Note.MODIFIABLE or attribute in fresh):
+        modifiable = rule.notes & Note.MODIFIABLE and not trusted
+        if locked or not (modifiable or attribute in fresh):
             raise Refusal(CKR.ATTRIBUTE_READ_ONLY, f"CKA_{CKA(attribute).name} cannot become this")
     changed = {**obj.attributes, **wanted}
-    if changed.get(CKA.ALWAYS_AUTHENTICATE) == TRUE and changed[CKA.PRIVATE] != TRUE:
-        raise Refusal(CKR.TEMPLATE_INCONSISTENT, "CKA_ALWAYS_AUTHENTICATE needs CKA_PRIVATE")
+    _require_whole(Object(changed, table), CKR.TEMPLATE_INCONSISTENT)
     if CKA.ALWAYS_SENSITIVE in changed and changed[CKA.SENSITIVE] != TRUE:
         changed[CKA.ALWAYS_SENSITIVE] = FALSE
     if CKA.NEVER_EXTRACTABLE in changed and changed[CKA.EXTRACTABLE] == TRUE:
@@ -121,6 +125,17 @@ def _admit(table: Table, attribute: int, value: bytes, forbidden: Note, *, as_so
     check(rule.kind, value)
     if rule.notes & Note.SO_SETS_TRUE and value == TRUE and not as_so:
         raise Refusal(CKR.ATTRIBUTE_READ_ONLY, f"only the SO sets CKA_{name}")
+
+
+def _require_whole(obj: Object, lacking: CKR) -> None:
+    """Refuse what no single attribute tells: CKR_TEMPLATE_INCONSISTENT, or `lacking` (§4.7)."""
+    if obj.flag(CKA.ALWAYS_AUTHENTICATE) and not obj.private:
+        raise Refusal(CKR.TEMPLATE_INCONSISTENT, "CKA_ALWAYS_AUTHENTICATE needs CKA_PRIVATE")
+    if obj.kind != CKO.TRUST or all(obj.attributes[use] in _DISTRUST for use in TRUSTS):
+        return
+    for attribute in (CKA.HASH_OF_CERTIFICATE, CKA.NAME_HASH_ALGORITHM):
+        if not obj.attributes.get(attribute):
+            raise Refusal(lacking, f"trust needs CKA_{attribute.name}")
 
 
 def _set_history(
