@@ -105,7 +105,13 @@ def test_the_so_alone_makes_a_certificate_trusted_and_then_it_stays_as_it_is(
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"CERTIFICATE_CATEGORY": 4}, {"JAVA_MIDP_SECURITY_DOMAIN": 4}, {"START_DATE": "20260230"}],
+    [
+        {"CERTIFICATE_CATEGORY": 4},
+        {"JAVA_MIDP_SECURITY_DOMAIN": 4},
+        {"START_DATE": "20261301"},
+        {"START_DATE": "18991231"},
+        {"END_DATE": "20261232"},
+    ],
 )
 def test_values_that_no_certificate_has(program: Program, wrong: dict[str, object]) -> None:
     session = program.open()

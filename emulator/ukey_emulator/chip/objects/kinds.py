@@ -1,8 +1,8 @@
 """How the value of an attribute looks: its kind, and the check of a value against it."""
 
+import re
 import struct
 from collections.abc import Callable, Iterable
-from datetime import date
 from enum import Enum
 
 from ukey_emulator.chip.refusal import Refusal
@@ -79,14 +79,8 @@ def unpack_template(data: bytes) -> list[tuple[int, bytes]]:
     return template
 
 
-def _is_date(value: bytes) -> bool:
-    if not value:
-        return True
-    try:
-        date.fromisoformat(value.decode("ascii"))
-    except ValueError:
-        return False
-    return value.isdigit()
+# Nothing, or a year from 1900, a month and a day (PKCS#11 3.2 §3.5, CK_DATE).
+_DATE = re.compile(rb"((19|[2-9][0-9])[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01]))?")
 
 
 def _is_number_to(most: int) -> Callable[[bytes], bool]:
@@ -107,7 +101,7 @@ _FITS: dict[Kind, Callable[[bytes], bool]] = {
     Kind.BYTES: lambda _: True,
     Kind.BIG_INTEGER: lambda _: True,
     Kind.TEXT: _is_text,
-    Kind.DATE: _is_date,
+    Kind.DATE: lambda value: _DATE.fullmatch(value) is not None,
     Kind.CATEGORY: _is_number_to(3),
     Kind.DOMAIN: _is_number_to(3),
     Kind.TRUST: _is_number_to(max(CKT)),
