@@ -38,19 +38,23 @@ static void take_numbers(struct walk *walk, void *to, uint64_t count, uint64_t r
         copy(walk, to, count * sizeof(CK_ULONG), count * sizeof(CK_ULONG));
 }
 
+/* Attributes inside another bear their types: those that the program has there mean nothing (§5.7.5).
+ * Only where the program's own type says that a buffer holds attributes, it is written as such. */
 static void take_attributes(struct walk *walk, CK_ATTRIBUTE *attributes, uint64_t count,
                             unsigned depth)
 {
+    uint64_t size = count * (depth > 1 ? 3 : 2) * sizeof(uint64_t);
     struct walk entries = {.write = walk->write};
 
     if (count > MOST_ATTRIBUTES || depth > DEEPEST) {
         walk->reader.bad = true;
         return;
     }
-    entries.reader.bytes = reader_bytes(&walk->reader, count * 2 * sizeof(uint64_t));
-    entries.reader.size = count * 2 * sizeof(uint64_t);
+    entries.reader.bytes = reader_bytes(&walk->reader, size);
+    entries.reader.size = size;
     entries.reader.bad = walk->reader.bad;
     for (uint64_t i = 0; i < count && !walk->reader.bad; i++) {
+        uint64_t type = depth > 1 ? reader_word(&entries.reader) : attributes[i].type;
         uint64_t length = reader_word(&entries.reader);
         uint64_t form = reader_word(&entries.reader);
         if (form == VALUE) {
@@ -65,8 +69,10 @@ static void take_attributes(struct walk *walk, CK_ATTRIBUTE *attributes, uint64_
         } else if (form != NO_VALUE) {
             walk->reader.bad = true;
         }
-        if (!walk->reader.bad)
+        if (!walk->reader.bad) {
+            set(walk, &attributes[i].type, type);
             set(walk, &attributes[i].ulValueLen, length);
+        }
     }
 }
 

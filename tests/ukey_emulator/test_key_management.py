@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from program import ROOM, Program, attributes
 
-from ukey_emulator.cryptoki.wire import Attribute, Mechanism, Out, Parameter, Query
+from ukey_emulator.cryptoki.wire import NULL, Attribute, Mechanism, Out, Parameter, Query
 from ukey_emulator.terms import CKA, CKD, CKK, CKM, CKO, CKR, CKU
 
 SECRET = {"CLASS": int(CKO.SECRET_KEY), "KEY_TYPE": int(CKK.AES)}
@@ -117,6 +117,46 @@ def test_templates_of_the_wrapping_key(program: Program) -> None:
         session, wrapping, [Query(CKA.UNWRAP_TEMPLATE, None, None)]
     )
     assert answer == (24, None)
+
+
+def test_templates_are_read_with_their_types(program: Program) -> None:
+    """The types in the array mean nothing, and the token sets them (§5.7.5)."""
+    session = program.open(user=CKU.USER)
+    deepest = attributes(LABEL="deep")
+    inner = [*attributes(EXTRACTABLE=True), Attribute(CKA.DERIVE_TEMPLATE, deepest, 24)]
+    template = attributes(**SECRET, VALUE=bytes(16))
+    template.append(Attribute(CKA.UNWRAP_TEMPLATE, inner, 48))
+    key = program.C_CreateObject(session, template, True)
+
+    def read(*nested: Query) -> tuple[CKR, object]:
+        query = [Query(CKA.UNWRAP_TEMPLATE, 24 * len(nested), list(nested))]
+        code, results = program.face.call(
+            program.application, "C_GetAttributeValue", (session, key, query)
+        )
+        return CKR(code), results[0][0]
+
+    small = CKR.BUFFER_TOO_SMALL
+    none, one = Query(0, None, None), Query(CKA.VALUE, 1, None)
+    lengths = (48, [(CKA.EXTRACTABLE, 1, None), (CKA.DERIVE_TEMPLATE, 24, None)])
+    assert read(none, none) == (CKR.OK, lengths)
+    inside = Query(CKA.DERIVE_TEMPLATE, 24, [Query(0, 8, None)])
+    assert read(one, inside) == (
+        CKR.OK,
+        (
+            48,
+            [(CKA.EXTRACTABLE, 1, b"\1"), (CKA.DERIVE_TEMPLATE, 24, [(CKA.LABEL, 4, b"deep")])],
+        ),
+    )
+    assert read(one) == (small, (NULL, None))
+    assert read(Query(0, 0, None), inside._replace(nested=[Query(0, 3, None)])) == (
+        small,
+        (
+            48,
+            [(CKA.EXTRACTABLE, NULL, None), (CKA.DERIVE_TEMPLATE, 24, [(CKA.LABEL, NULL, None)])],
+        ),
+    )
+    flat = [(CKA.EXTRACTABLE, 1, b"\1"), (CKA.DERIVE_TEMPLATE, NULL, None)]
+    assert read(one, Query(0, 100, None)) == (small, (48, flat))
 
 
 @pytest.mark.parametrize("kdf", [CKD.NULL, CKD.SHA256_KDF])

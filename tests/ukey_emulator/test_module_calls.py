@@ -235,7 +235,7 @@ def test_templates_that_hold_themselves_are_cut(module: Module, face: ScriptedFa
 
 def test_attribute_values(module: Module, face: ScriptedFace) -> None:
     label, short, inner_value = room(8), room(2), room(4)
-    inner = attributes((0x3, (inner_value, 4)), (0x102, (None, 0)))
+    inner = attributes((0, (inner_value, 4)), (0x102, (None, 0)))
     query = attributes(
         (0x3, (label, 8)),
         (0x11, (None, 77)),
@@ -244,17 +244,24 @@ def test_attribute_values(module: Module, face: ScriptedFace) -> None:
     )
     face.answers["C_GetAttributeValue"] = (
         host.BUFFER_TOO_SMALL,
-        ([(5, b"label"), (20, None), (host.UNAVAILABLE, None), (48, [(2, b"in"), (9, None)])],),
+        (
+            [
+                (5, b"label"),
+                (20, None),
+                (host.UNAVAILABLE, None),
+                (48, [(0x3, 2, b"in"), (0x11, 9, None)]),
+            ],
+        ),
     )
     assert module.C_GetAttributeValue(S, 3, query, 4) == host.BUFFER_TOO_SMALL
     assert face.args[2] == [
         Query(0x3, 8, None),
         Query(0x11, None, None),
         Query(0x102, 2, None),
-        Query(0x40000211, 48, [Query(0x3, 4, None), Query(0x102, None, None)]),
+        Query(0x40000211, 48, [Query(0, 4, None), Query(0x102, None, None)]),
     ]
     assert [attribute.length for attribute in query] == [5, 20, host.UNAVAILABLE, 48]
-    assert [attribute.length for attribute in inner] == [2, 9]
+    assert [(attribute.type, attribute.length) for attribute in inner] == [(0x3, 2), (0x11, 9)]
     assert bytes(label) == b"label" + bytes([FILLED] * 3)
     assert bytes(inner_value) == b"in" + bytes([FILLED] * 2)
     assert set(short) == {FILLED}

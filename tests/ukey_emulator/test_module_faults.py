@@ -91,7 +91,7 @@ def test_an_answer_that_is_none_is_a_device_error(answering: Answering, answer: 
     [
         words(2, 2) + words(5, 1, 5, 1) + b"label" + b"12345",  # the second one is too long
         words(2, 1) + words(5, 1) + b"label",  # one of two
-        words(2, 2) + words(24, 2, 1, 0) + words(1, 0),  # nested where nothing nests
+        words(2, 2) + words(24, 2, 1, 0) + words(3, 1, 0),  # nested where nothing nests
         words(2, 2) + words(5, 1, 3, 9) + b"label",
         words(1, 2),
     ],
@@ -103,6 +103,25 @@ def test_a_bad_list_of_values_is_not_written_in_part(answering: Answering, tail:
     assert module.C_GetAttributeValue(1, 2, query, 2) == host.DEVICE_ERROR
     assert set(first) | set(second) == {FILLED}
     assert [attribute.length for attribute in query] == [24, 4]
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        words(3, 9, 1) + b"too  long",
+        words(0x40000212, 0, 2),  # where the program has no attributes
+        words(3, 4),  # without its form
+    ],
+)
+def test_a_bad_template_inside_is_not_written_in_part(answering: Answering, inner: bytes) -> None:
+    tail = words(2, 2) + words(5, 1, 24, 2) + b"label" + inner
+    module = answering(lambda number, _: frame(number, OK + tail if number == VALUES else OK))
+    first, second = (c_ubyte * 24)(*[FILLED] * 24), (c_ubyte * 4)(*[FILLED] * 4)
+    nested = attributes((0, (second, 4)))
+    query = attributes((3, (first, 24)), (0x40000211, (nested, 24)))
+    assert module.C_GetAttributeValue(1, 2, query, 2) == host.DEVICE_ERROR
+    assert set(first) | set(second) == {FILLED}
+    assert (nested[0].type, nested[0].length) == (0, 4)
 
 
 @pytest.mark.parametrize("count", [3, 2**61, 2**64 - 1])

@@ -133,7 +133,9 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
 
 values = st.recursive(
     st.none() | short,
-    lambda inner: st.lists(inner.map(lambda value: (length(value), value)), max_size=3),
+    lambda inner: st.lists(
+        st.tuples(word, inner).map(lambda pair: (pair[0], length(pair[1]), pair[1])), max_size=3
+    ),
     max_leaves=4,
 )
 

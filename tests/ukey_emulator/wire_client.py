@@ -152,12 +152,14 @@ class Answer:
             return tuple(None if size == NULL else self.take(size) for size in sizes)
         return self.take(word)
 
-    def _entries(self, count: int) -> list[tuple[int, Any]]:
-        heads = [self.words(2) for _ in range(count)]
-        return [(length, self._value(length, form)) for length, form in heads]
+    def _entries(self, count: int, depth: int = 1) -> list[tuple[Any, ...]]:
+        heads = [self.words(3 if depth > 1 else 2) for _ in range(count)]
+        return [
+            (*before, length, self._value(length, form, depth)) for *before, length, form in heads
+        ]
 
-    def _value(self, length: int, form: int) -> Any:
+    def _value(self, length: int, form: int, depth: int) -> Any:
         assert form in {0, 1, 2}
         if form == 0:
             return None
-        return self.take(length) if form == 1 else self._entries(length // 24)
+        return self.take(length) if form == 1 else self._entries(length // 24, depth + 1)

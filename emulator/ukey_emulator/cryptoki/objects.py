@@ -6,13 +6,13 @@ from typing import Any
 
 from ukey_emulator.chip import Refusal, Role, making
 from ukey_emulator.chip.objects import Object
-from ukey_emulator.chip.objects.kinds import Kind, number, pack_template, unpack_template
+from ukey_emulator.chip.objects.kinds import number, pack_template, unpack_template
 from ukey_emulator.terms import CKA, CKO, CKR
 
 from .application import Application
 from .operations import Operation, require_pointer
 from .session import Session
-from .wire import Attribute, Out, Query
+from .wire import TEMPLATE_ATTRIBUTES, Attribute, Out, Query
 
 _UNAVAILABLE = 0xFFFFFFFFFFFFFFFF
 _ATTRIBUTE_BYTES = 24
@@ -102,13 +102,17 @@ def C_GetAttributeValue(
 
 def _read(obj: Object, query: Query) -> tuple[CKR | None, Answer]:
     value = obj.attributes.get(query.type)
-    rule = obj.table.get(query.type)
-    if value is not None and rule is not None and rule.kind is Kind.TEMPLATE:
-        return _read_template(value, query)
     if obj.withholds(query.type):
         return CKR.ATTRIBUTE_SENSITIVE, (_UNAVAILABLE, None)
     if value is None:
         return CKR.ATTRIBUTE_TYPE_INVALID, (_UNAVAILABLE, None)
+    return _fill(query.type, value, query)
+
+
+def _fill(attribute: int, value: bytes, query: Query) -> tuple[CKR | None, Answer]:
+    """Put a value into a buffer if it fits, or tell its length."""
+    if attribute in TEMPLATE_ATTRIBUTES:
+        return _fill_template(unpack_template(value), query)
     if query.capacity is None:
         return None, (len(value), None)
     if query.capacity < len(value):
@@ -116,26 +120,20 @@ def _read(obj: Object, query: Query) -> tuple[CKR | None, Answer]:
     return None, (len(value), value)
 
 
-def _read_template(value: bytes, query: Query) -> tuple[CKR | None, Answer]:
-    """Read an attribute that is a template: a CK_ATTRIBUTE for each of its attributes."""
-    template = unpack_template(value)
+def _fill_template(template: list[tuple[int, bytes]], query: Query) -> tuple[CKR | None, Answer]:
+    """Put a template into an array of CK_ATTRIBUTE, whose own types mean nothing (§5.7.5)."""
     length = len(template) * _ATTRIBUTE_BYTES
-    if query.nested is None:
+    if query.capacity is None:
         return None, (length, None)
-    if len(query.nested) < len(template):
+    # A buffer inside a template that the program did not say to be an array is of no use.
+    if query.nested is None or len(query.nested) < len(template):
         return CKR.BUFFER_TOO_SMALL, (_UNAVAILABLE, None)
-    answers: list[Answer] = []
+    answers: list[tuple[int, int, Any]] = []
     worst: CKR | None = None
-    for wanted, (attribute, nested) in zip(query.nested, template, strict=False):
-        fits = wanted.capacity is None or wanted.capacity >= len(nested)
-        if wanted.capacity is not None and wanted.type != attribute:
-            worst = worst or CKR.ATTRIBUTE_TYPE_INVALID
-            answers.append((_UNAVAILABLE, None))
-        elif fits:
-            answers.append((len(nested), None if wanted.capacity is None else nested))
-        else:
-            worst = worst or CKR.BUFFER_TOO_SMALL
-            answers.append((_UNAVAILABLE, None))
+    for inner, (attribute, value) in zip(query.nested, template, strict=False):
+        code, (size, content) = _fill(attribute, value, inner)
+        worst = worst or code
+        answers.append((attribute, size, content))
     return worst, (length, answers)
 
 
@@ -155,12 +153,7 @@ def C_FindObjectsInit(
     """Begin a search (PKCS#11 3.2 §5.7.7); it finds what there is at this moment."""
     wanted = {attribute: value or b"" for attribute, value in template_of(attributes)}
     session.require_free("search")
-    if wanted.get(CKA.CLASS) == _HIDDEN:
-        features = session.chip.features()
-        matching: Iterator[Object] = (obj for obj in features if obj.matches(wanted))
-    else:
-        matching = app.find(session, wanted)
-    found = [app.handle(session, obj) for obj in matching]
+    found = app.find(session, wanted, hidden=wanted.get(CKA.CLASS) == _HIDDEN)
     session.operations["search"] = Operation(iter(found))
 
 

@@ -23,7 +23,7 @@ answer. All numbers are unsigned with 64 bits: CK_UNAVAILABLE_INFORMATION is 2**
 | LIST_OUT | Out, counted in numbers | sequence of int, or int: only the count |
 | FOUND_OUT | Out, counted in numbers | sequence of int |
 | SLOT_INFO (112), TOKEN_INFO (208), SESSION_INFO (32), MECHANISM_INFO (24) | bool: the pointer is not NULL | bytes of the whole struct as C has it (size in brackets) |
-| QUERY | list of Query; (NULL, 0) is [], (NULL, n) is None | for each query (length, value): value is bytes, None (only the length is written) or a list of such pairs for a template inside (length in bytes, 24 each) |
+| QUERY | list of Query; (NULL, 0) is [], (NULL, n) is None | for each query (length, value): value is bytes, None (only the length is written) or a list of (type, length, value) for a template inside (length in bytes, 24 each) |
 | SEAL_PARAMETER | as Mechanism.parameter | (IV or None, tag or None), written where the parameter has them |
 | OPEN_PARAMETER | as Mechanism.parameter | - |
 

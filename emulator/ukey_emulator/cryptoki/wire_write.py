@@ -47,21 +47,24 @@ def _info(size: int) -> _Writer:
     return write
 
 
-def _entries(result: Sequence[tuple[int, Any]]) -> bytes:
+def _entries(result: Sequence[tuple[int, ...]]) -> bytes:
     words: list[int] = []
     values: list[bytes] = []
-    for length, value in result:
+    value: Any
+    for *before, value in result:
+        length = before[-1]
+        words += before
         if value is None:
-            words += (length, 0)
+            words.append(0)
         elif isinstance(value, list):
             if length != 24 * len(value):
                 raise ValueError(f"{len(value)} nested attributes do not take {length} bytes")
-            words += (length, 2)
+            words.append(2)
             values.append(_entries(value))
         else:
             if length != len(value):
                 raise ValueError(f"a value of {len(value)} bytes came with the length {length}")
-            words += (length, 1)
+            words.append(1)
             values.append(value)
     return struct.pack(f"<{len(words)}Q", *words) + b"".join(values)
 
