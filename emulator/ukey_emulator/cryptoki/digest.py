@@ -37,7 +37,7 @@ def C_Digest(app: Application, session: Session, data: bytes | None, out: Out) -
             context.update(given)
             return context.finish()
 
-        return deliver(out, context.length, operation, produce)
+        return deliver(out, context.length, produce)
 
     return session.step("digest", work, part=False, ends=True)
 
@@ -56,7 +56,7 @@ def C_DigestFinal(app: Application, session: Session, out: Out) -> Output:
 
     def work(operation: Operation) -> Output:
         context = cast("Digester", operation.context)
-        return deliver(out, context.length, operation, context.finish)
+        return deliver(out, context.length, context.finish)
 
     return session.step("digest", work, part=True, ends=True)
 

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from ukey_emulator.chip import Refusal
 from ukey_emulator.chip.mechanisms import Ciphering
 
 from . import wire
@@ -66,12 +67,14 @@ def _whole(session: Session, name: str, data: bytes | None, out: Out) -> Output:
     def work(operation: Operation) -> Output:
         context = _context(operation)
         given = require_data(data)
-        return deliver(
-            out,
-            context.last(len(given)),
-            operation,
-            lambda: context.update(given) + context.finish(),
-        )
+        most = context.last(len(given))
+        try:
+            return deliver(
+                out, most, lambda: context.update(given) + context.finish(), exact=context.exact
+            )
+        except Refusal:
+            operation.start_over()
+            raise
 
     return session.step(name, work, part=False, ends=True)
 
@@ -80,7 +83,7 @@ def _part(session: Session, name: str, data: bytes | None, out: Out) -> Output:
     def work(operation: Operation) -> Output:
         context = _context(operation)
         given = require_data(data)
-        return deliver(out, context.room(len(given)), operation, lambda: context.update(given))
+        return deliver(out, context.room(len(given)), lambda: context.update(given))
 
     return session.step(name, work, part=True, ends=False)
 
@@ -88,6 +91,6 @@ def _part(session: Session, name: str, data: bytes | None, out: Out) -> Output:
 def _final(session: Session, name: str, out: Out) -> Output:
     def work(operation: Operation) -> Output:
         context = _context(operation)
-        return deliver(out, context.last(), operation, context.finish)
+        return deliver(out, context.last(), context.finish, exact=context.exact)
 
     return session.step(name, work, part=True, ends=True)

@@ -1,6 +1,7 @@
 """Object management (PKCS#11 3.2 §5.7)."""
 
 import itertools
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -165,7 +166,7 @@ def C_FindObjects(app: Application, session: Session, out: Out) -> list[int]:
     if not out.asked or out.capacity is None:
         raise Refusal(CKR.ARGUMENTS_BAD, "a pointer is NULL")
     found: Iterator[int] = operation.context  # type: ignore[assignment]
-    return list(itertools.islice(found, out.capacity))
+    return list(itertools.islice(found, min(out.capacity, sys.maxsize)))
 
 
 def C_FindObjectsFinal(app: Application, session: Session) -> None:

@@ -16,14 +16,20 @@ class Operation:
 
     `context` is the chip's side of it, `key` what it works with. `authorised` is False while a
     key with CKA_ALWAYS_AUTHENTICATE waits for its PIN. `parts` is True once an update has come.
-    `held` is output that did not fit into the caller's buffer and waits for a larger one.
+    `signature` is the one to be judged, where it came first. `begin` gives the context afresh.
     """
 
     context: object
     key: Object | None = None
     authorised: bool = True
     parts: bool = False
-    held: bytes | None = None
+    signature: bytes | None = None
+    begin: Callable[[], object] | None = None
+
+    def start_over(self) -> None:
+        """Forget all input, as if none had come yet."""
+        if self.begin is not None:
+            self.context = self.begin()
 
 
 def require_pointer(given: object) -> None:
@@ -39,22 +45,23 @@ def require_data(data: bytes | None) -> bytes:
     return data
 
 
-def deliver(out: Out, most: int, operation: Operation, produce: Callable[[], bytes]) -> bytes | int:
+def deliver(
+    out: Out, most: int, produce: Callable[[], bytes], *, exact: bool = True
+) -> bytes | int:
     """Give output as the standard's convention wants it (PKCS#11 3.2 §5.2).
 
     For a NULL buffer only the length; CKR_BUFFER_TOO_SMALL, with the length that is enough, when
-    the buffer is short: the operation then stays as it was. `most` is an upper bound on what
-    `produce` gives. It is called once even if the caller must come again with a larger buffer.
+    the buffer is short: the operation then has to stay as it was. `most` is the length of what
+    `produce` gives. Where it is not `exact` but a bound, a shorter buffer may still do: what does
+    not fit is then made in vain, and `produce` must be able to make it again.
     """
     if not out.asked:
         raise Refusal(CKR.ARGUMENTS_BAD, "the length pointer is NULL")
     if out.capacity is None:
-        return most if operation.held is None else len(operation.held)
-    if operation.held is None:
-        if out.capacity >= most:
-            return produce()
-        operation.held = produce()
-    if out.capacity < len(operation.held):
-        raise Refusal(CKR.BUFFER_TOO_SMALL, results=(len(operation.held),))
-    data, operation.held = operation.held, None
+        return most
+    if exact and out.capacity < most:
+        raise Refusal(CKR.BUFFER_TOO_SMALL, results=(most,))
+    data = produce()
+    if out.capacity < len(data):
+        raise Refusal(CKR.BUFFER_TOO_SMALL, results=(len(data),))
     return data

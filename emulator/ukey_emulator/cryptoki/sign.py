@@ -40,7 +40,7 @@ def C_SignFinal(app: Application, session: Session, out: Out) -> Output:
 
     def work(operation: Operation) -> Output:
         context = cast("Signer", operation.context)
-        return deliver(out, context.length, operation, context.finish)
+        return deliver(out, context.length, context.finish)
 
     return session.step("sign", work, part=True, ends=True)
 
@@ -66,6 +66,6 @@ def _whole(session: Session, name: str, data: bytes | None, out: Out) -> Output:
             context.update(given)
             return context.finish()
 
-        return deliver(out, context.length, operation, produce)
+        return deliver(out, context.length, produce)
 
     return session.step(name, work, part=False, ends=True)

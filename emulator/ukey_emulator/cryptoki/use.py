@@ -120,6 +120,10 @@ def begin_use(
     session.require_free(use.name)
     found = find(session, mechanism, use.flag)
     obj, material = key_for(app, session, found, key, use.permission)
-    context = use.begin(found, material, parameter_of(mechanism))
+    parameter = parameter_of(mechanism)
+
+    def begin() -> object:
+        return use.begin(found, material, parameter)
+
     authorised = not obj.flag(CKA.ALWAYS_AUTHENTICATE)
-    session.operations[use.name] = Operation(context, obj, authorised)
+    session.operations[use.name] = Operation(begin(), obj, authorised, begin=begin)

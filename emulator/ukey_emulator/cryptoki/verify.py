@@ -68,7 +68,7 @@ def C_VerifyRecover(
     def work(operation: Operation) -> Output:
         context = cast("Recovery", operation.context)
         given = require_data(signature)
-        return deliver(out, context.length, operation, lambda: context.recover(given))
+        return deliver(out, context.length, lambda: context.recover(given), exact=False)
 
     return session.step(VERIFY_RECOVER.name, work, part=False, ends=True)
 
@@ -85,7 +85,7 @@ def C_VerifySignatureInit(
     operation = session.operations.get(VERIFY_SIGNATURE.name)
     if operation is not None:
         try:
-            operation.held = require_data(signature)
+            operation.signature = require_data(signature)
         except Refusal:
             del session.operations[VERIFY_SIGNATURE.name]
             raise
@@ -116,4 +116,4 @@ def C_VerifySignatureFinal(app: Application, session: Session) -> None:
 
 
 def _judge(operation: Operation) -> None:
-    cast("Verifier", operation.context).finish(require_data(operation.held))
+    cast("Verifier", operation.context).finish(require_data(operation.signature))

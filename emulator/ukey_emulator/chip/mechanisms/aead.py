@@ -155,6 +155,8 @@ class Aead(Mechanism):
 class Encryption:
     """An encryption under way; the tag follows the ciphertext."""
 
+    exact = True
+
     def __init__(self, sealer: Sealer, tag_length: int) -> None:
         self._sealer = sealer
         self._tag_length = tag_length
@@ -175,6 +177,8 @@ class Encryption:
 
 class Decryption:
     """A decryption under way; nothing is given before the tag has been judged."""
+
+    exact = True
 
     def __init__(self, mechanism: Aead, key: Material, terms: Terms) -> None:
         self._mechanism = mechanism

@@ -66,10 +66,16 @@ class Recovery(Protocol):
 
 
 class Ciphering(Protocol):
-    """An encryption or a decryption under way."""
+    """An encryption or a decryption under way.
+
+    `exact` says that what `last` gives is no bound but the length itself. Where it is false,
+    `finish` can be called again.
+    """
+
+    exact: bool
 
     def room(self, length: int) -> int:
-        """Give the most bytes that `update` can give for `length` more."""
+        """Give how many bytes `update` gives for `length` more."""
 
     def update(self, data: bytes) -> bytes:
         """Take a part of the input, give the part of the output that is ready."""

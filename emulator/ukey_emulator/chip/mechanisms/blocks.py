@@ -13,6 +13,8 @@ from .messages import Gathered
 class Stream:
     """A cipher that gives as many bytes as it takes."""
 
+    exact = True
+
     def __init__(self, context: CipherContext) -> None:
         self._context = context
 
@@ -35,6 +37,8 @@ class Stream:
 
 class Blocks:
     """A cipher of whole blocks without padding; what is left over at the end is an error."""
+
+    exact = True
 
     def __init__(self, context: CipherContext, block: int, error: CKR) -> None:
         self._context = context
@@ -81,6 +85,8 @@ class Padding(Blocks):
 class Unpadding:
     """A decryption that takes the padding off; it holds the last block back to the end."""
 
+    exact = False
+
     def __init__(self, context: CipherContext, block: int) -> None:
         self._context = context
         self._block = block
@@ -120,6 +126,8 @@ class Unpadding:
 
 class Once:
     """A cipher that works on the whole input at its end; `most` bounds what comes of a length."""
+
+    exact = False
 
     def __init__(self, work: Callable[[bytes], bytes], most: Callable[[int], int]) -> None:
         self._work = work

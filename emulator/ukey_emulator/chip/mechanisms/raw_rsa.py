@@ -18,6 +18,8 @@ from .rsa import private_key, public_key, wrap_by
 class Raw:
     """One exponentiation under way: whatever comes is a number below the modulus."""
 
+    exact = True
+
     def __init__(self, key: rsa.RSAPrivateKey | rsa.RSAPublicKey, too_long: CKR) -> None:
         self._key = key
         self._too_long = too_long

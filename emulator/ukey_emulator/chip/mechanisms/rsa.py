@@ -169,7 +169,13 @@ class Pkcs1(_Encapsulating):
         return wrap_by(self.encrypt(key, parameter), data)
 
     def decrypt(self, key: Material, parameter: Parameter) -> Ciphering:
-        """Begin a decryption."""
+        """Begin a decryption.
+
+        A ciphertext without true padding gives a message that looks random, always the same one
+        for this ciphertext, and no CKR_ENCRYPTED_DATA_INVALID: an answer that tells the two apart
+        is all that Bleichenbacher's attack needs. OpenSSL 3.2 and NSS reject so implicitly, and
+        with them the tokens that are built on them.
+        """
         no_parameter(parameter)
         return RsaDecryption(private_key(key), padding.PKCS1v15())
 
@@ -304,6 +310,8 @@ class OneBlock:
 class RsaEncryption(OneBlock):
     """An RSA encryption under way."""
 
+    exact = True
+
     def __init__(self, key: rsa.RSAPublicKey, pad: AsymmetricPadding, overhead: int) -> None:
         super().__init__(key.key_size)
         self._key = key
@@ -320,13 +328,15 @@ class RsaEncryption(OneBlock):
 class RsaDecryption(OneBlock):
     """An RSA decryption under way."""
 
+    exact = False
+
     def __init__(self, key: rsa.RSAPrivateKey, pad: AsymmetricPadding) -> None:
         super().__init__(key.key_size)
         self._key = key
         self._pad = pad
 
     def finish(self) -> bytes:
-        """Give the plaintext; CKR_ENCRYPTED_DATA_INVALID if the padding is none."""
+        """Give the plaintext; CKR_ENCRYPTED_DATA_INVALID if that of OAEP is none."""
         if len(self._data) != self._length:
             raise Refusal(CKR.ENCRYPTED_DATA_LEN_RANGE, f"a ciphertext has {self._length} bytes")
         try:
