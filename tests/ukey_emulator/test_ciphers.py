@@ -123,6 +123,97 @@ def test_a_des_key_of_wrong_parity_is_refused(program: Program) -> None:
         assert program.rv("C_UnwrapKey", *arguments) == expected
 
 
+def ctr(bits: int, counter: int) -> Mechanism:
+    block = bytes(12) + counter.to_bytes(4, "big")
+    return Mechanism(CKM.AES_CTR, struct.pack("<Q16s", bits, block))
+
+
+@pytest.mark.parametrize(
+    ("bits", "counter", "blocks"),
+    [(2, 1, 3), (2, 0xFFFF_FFFC, 4), (2, 3, 1), (8, 250, 6), (128, 2**32 - 1, 6)],
+)
+@pytest.mark.parametrize("step", [0, 7])
+def test_a_counter_does_not_overflow(
+    program: Program, bits: int, counter: int, blocks: int, step: int
+) -> None:
+    """The last block may leave the counter at its end; nothing goes beyond (§6.11)."""
+    session = program.open(user=CKU.USER)
+    key = secret(program, session, KEY, CKK.AES)
+    mechanism, text = ctr(bits, counter), TEXT[: 16 * blocks]
+    block = bytes(12) + counter.to_bytes(4, "big")
+    expected = library(Cipher(AES, modes.CTR(block)), text)
+    assert encrypt(program, session, mechanism, key, text, step) == expected
+    assert decrypt(program, session, mechanism, key, expected, step) == text
+    if bits == 128:
+        return
+    for use in ("Encrypt", "Decrypt"):
+        program.rv(f"C_{use}Init", session, mechanism, key)
+        code = program.rv(f"C_{use}", session, text + b"x", ROOM)
+        assert code == CKR.DATA_LEN_RANGE
+        program.rv(f"C_{use}Init", session, mechanism, key)
+        program.rv(f"C_{use}Update", session, text, ROOM)
+        assert program.rv(f"C_{use}Update", session, b"x", ROOM) == CKR.DATA_LEN_RANGE
+
+
+@pytest.mark.parametrize("bits", [0, 129])
+def test_a_counter_of_no_such_size(program: Program, bits: int) -> None:
+    session = program.open(user=CKU.USER)
+    key = secret(program, session, KEY, CKK.AES)
+    code = program.rv("C_EncryptInit", session, ctr(bits, 0), key)
+    assert code == CKR.MECHANISM_PARAM_INVALID
+
+
+@pytest.mark.parametrize(
+    "mechanism",
+    [ctr(32, 1), *(Mechanism(kind, IV) for kind in (CKM.AES_OFB, CKM.AES_CFB8, CKM.AES_CFB128))],
+    ids=lambda mechanism: mechanism.type.name,
+)
+def test_modes_of_streams_wrap_keys(program: Program, mechanism: Mechanism) -> None:
+    session = program.open(user=CKU.USER)
+    wrapping = secret(program, session, KEY, CKK.AES, ENCRYPT=True, WRAP=True)
+    key = secret(program, session, TEXT[:19], **LOOSE)
+    wrapped = program.C_WrapKey(session, mechanism, wrapping, key, ROOM)
+    assert wrapped == encrypt(program, session, mechanism, wrapping, TEXT[:19])
+    template = attributes(
+        CLASS=int(CKO.SECRET_KEY), KEY_TYPE=int(CKK.GENERIC_SECRET), SENSITIVE=False
+    )
+    back = program.C_UnwrapKey(session, mechanism, wrapping, wrapped, template, True)
+    assert program.read(session, back, CKA.VALUE) == TEXT[:19]
+
+
+@pytest.mark.parametrize(("iv", "taken"), [(7, False), (8, True), (128, True), (129, False)])
+def test_how_long_an_iv_of_gcm_is(program: Program, iv: int, taken: bool) -> None:
+    """GCM itself has no such bounds; the library has, and what it cannot do is refused."""
+    session = program.open(user=CKU.USER)
+    key = secret(program, session, KEY, CKK.AES)
+    mechanism = Mechanism(CKM.AES_GCM, Parameter("GCM", (bytes(iv), 8 * iv, b"", 128)))
+    code = program.rv("C_EncryptInit", session, mechanism, key)
+    assert code == (CKR.OK if taken else CKR.MECHANISM_PARAM_INVALID)
+    if taken:
+        sealed = program.C_Encrypt(session, TEXT, ROOM)
+        assert sealed == AESGCM(KEY).encrypt(bytes(iv), TEXT, b"")
+
+
+@pytest.mark.parametrize("bits", [32, 64, 96, 104, 112, 120, 128])
+def test_tags_that_gcm_has(program: Program, bits: int) -> None:
+    """The lengths of SP 800-38D §5.2.1.2."""
+    session = program.open(user=CKU.USER)
+    key = secret(program, session, KEY, CKK.AES)
+    mechanism = Mechanism(CKM.AES_GCM, Parameter("GCM", (IV[:12], 96, b"more", bits)))
+    sealed = encrypt(program, session, mechanism, key, TEXT)
+    assert sealed == AESGCM(KEY).encrypt(IV[:12], TEXT, b"more")[: len(TEXT) + bits // 8]
+    assert decrypt(program, session, mechanism, key, sealed) == TEXT
+
+
+@pytest.mark.parametrize("bits", [0, 8, 31, 33, 40, 88, 127, 129, 136])
+def test_tags_that_gcm_has_not(program: Program, bits: int) -> None:
+    session = program.open(user=CKU.USER)
+    key = secret(program, session, KEY, CKK.AES)
+    mechanism = Mechanism(CKM.AES_GCM, Parameter("GCM", (IV[:12], 96, b"", bits)))
+    code = program.rv("C_EncryptInit", session, mechanism, key)
+    assert code == CKR.MECHANISM_PARAM_INVALID
+
+
 def ccm(length: int, nonce: bytes, extra: bytes, tag: int) -> Mechanism:
     return Mechanism(CKM.AES_CCM, Parameter("CCM", (length, nonce, extra, tag)))
 

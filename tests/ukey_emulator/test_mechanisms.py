@@ -236,6 +236,26 @@ def test_rsa_decrypts_what_the_library_encrypts(
     assert program.rv("C_Decrypt", session, bytes(10), ROOM) == CKR.ENCRYPTED_DATA_LEN_RANGE
 
 
+def test_no_answer_tells_true_padding_from_false(
+    program: Program, numbers: rsa.RSAPrivateNumbers
+) -> None:
+    """PKCS#1 v1.5 rejects implicitly: a message comes that is always the same for a ciphertext."""
+    session = program.open(user=CKU.USER)
+    key = import_rsa(program, session, numbers)
+    public = numbers.public_numbers
+    size = (public.n.bit_length() + 7) // 8
+    made = []
+    for block in (b"\0\1" + b"p" * (size - 3) + b"\0", b"\0\2" + b"p" * (size - 2)):
+        power = pow(int.from_bytes(block, "big"), public.e, public.n).to_bytes(size, "big")
+        for _ in range(2):
+            program.C_DecryptInit(session, Mechanism(CKM.RSA_PKCS, None), key)
+            made.append(program.C_Decrypt(session, power, ROOM))
+    assert made[0] == made[1]
+    assert made[2] == made[3]
+    assert made[0] != made[2]
+    assert not any(b"ppp" in each for each in made)
+
+
 @quick
 @given(message=st.binary(min_size=1, max_size=64))
 def test_ecdsa_signs_the_leftmost_bits_of_any_message(program: Program, message: bytes) -> None:

@@ -3,7 +3,7 @@
 import struct
 
 from cryptography.hazmat.decrepit.ciphers.modes import CFB, CFB8, OFB
-from cryptography.hazmat.primitives.ciphers import algorithms, modes
+from cryptography.hazmat.primitives.ciphers import CipherContext, algorithms, modes
 
 from ukey_emulator.chip.keys import Material, secret
 from ukey_emulator.chip.refusal import Refusal
@@ -22,10 +22,25 @@ AES = Family((CKK.AES,), _SIZES, _BLOCK, algorithms.AES)
 XTS = Family((CKK.AES_XTS,), _XTS_SIZES, _BLOCK, algorithms.AES)
 
 
-class Ctr(BlockMechanism):
-    """CTR; the parameter is CK_AES_CTR_PARAMS (§6.12)."""
+class Counting(Stream):
+    """A stream of so many blocks at most: then its counter would begin anew (§6.11)."""
 
-    flags = CKF.ENCRYPT | CKF.DECRYPT
+    def __init__(self, context: CipherContext, blocks: int) -> None:
+        super().__init__(context)
+        self._left = blocks * _BLOCK
+
+    def update(self, data: bytes) -> bytes:
+        """Take a part, give as much; CKR_DATA_LEN_RANGE if the counter overflows."""
+        self._left -= len(data)
+        if self._left < 0:
+            raise Refusal(CKR.DATA_LEN_RANGE, "the counter has no bits for so much")
+        return super().update(data)
+
+
+class Ctr(BlockMechanism):
+    """CTR; the parameter is CK_AES_CTR_PARAMS (§6.11)."""
+
+    flags = CKF.ENCRYPT | CKF.DECRYPT | CKF.WRAP | CKF.UNWRAP
 
     def encrypt(self, key: Material, parameter: Parameter) -> Ciphering:
         """Begin an encryption."""
@@ -33,7 +48,9 @@ class Ctr(BlockMechanism):
         bits, block = _CTR_PARAMETERS.unpack(flat)
         if not 0 < bits <= 8 * _BLOCK:
             raise Refusal(CKR.MECHANISM_PARAM_INVALID, "the counter has 1 to 128 bits")
-        return Stream(self.family.cipher(key, modes.CTR(block)).encryptor())
+        numbers = 1 << bits
+        left = numbers - int.from_bytes(block, "big") % numbers
+        return Counting(self.family.cipher(key, modes.CTR(block)).encryptor(), left)
 
     def decrypt(self, key: Material, parameter: Parameter) -> Ciphering:
         """Begin a decryption, which is the same."""
@@ -41,9 +58,9 @@ class Ctr(BlockMechanism):
 
 
 class Feedback(BlockMechanism):
-    """OFB and CFB; the parameter is the IV (§6.11.8)."""
+    """OFB and CFB; the parameter is the IV (§6.10.7, §6.10.8)."""
 
-    flags = CKF.ENCRYPT | CKF.DECRYPT
+    flags = CKF.ENCRYPT | CKF.DECRYPT | CKF.WRAP | CKF.UNWRAP
 
     def __init__(self, kind: CKM, mode: type[CFB | CFB8 | OFB]) -> None:
         super().__init__(kind, AES)
