@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ukey_emulator.chip import Chip
 
@@ -10,7 +11,7 @@ class Slot:
     """One slot, with a key in it or without.
 
     `changes` counts how often a key was plugged in or pulled out, `sessions` how many sessions
-    all applications together have open with the key in it.
+    all applications together have open with the key that is in it now.
     """
 
     def __init__(self, number: int, name: str) -> None:
@@ -21,16 +22,34 @@ class Slot:
         self.sessions = 0
         self._lock = threading.Lock()
 
-    def count(self, change: int) -> None:
-        """Count sessions that are opened or closed."""
+    def hold(self, chip: Chip | None) -> None:
+        """Take a key, or none; sessions with the one that was there have ended."""
         with self._lock:
-            self.sessions += change
+            self.chip = chip
+            self.changes += 1
+            self.sessions = 0
+
+    def count(self, chip: Chip, change: int) -> None:
+        """Count sessions that are opened or closed with a key, if it is still here."""
+        with self._lock:
+            if self.chip is chip:
+                self.sessions += change
+
+    @contextmanager
+    def closed(self) -> Iterator[bool]:
+        """Keep sessions from being opened or closed meanwhile; give whether there are none."""
+        with self._lock:
+            yield not self.sessions
 
 
 class Slots:
-    """All slots of a rack; plugging wakes who waits for it."""
+    """All slots of a rack; plugging wakes who waits for it.
+
+    `turn` is another number after each change, for `wait`.
+    """
 
     def __init__(self) -> None:
+        self.turn = 0
         self._slots: dict[int, Slot] = {}
         self._changed = threading.Condition()
 
@@ -46,40 +65,37 @@ class Slots:
         with self._changed:
             slot = Slot(max(self._slots, default=-1) + 1, name)
             self._slots = {**self._slots, slot.number: slot}
-            self._changed.notify_all()
+            self.wake()
             return slot
 
     def remove(self, slot: Slot) -> None:
         """Take a slot away, with whatever is in it."""
         with self._changed:
-            slot.chip = None
+            slot.hold(None)
             self._slots = {n: kept for n, kept in self._slots.items() if kept is not slot}
-            self._changed.notify_all()
+            self.wake()
 
     def plug(self, slot: Slot, chip: Chip) -> None:
         """Put a key into a slot."""
-        self._set(slot, chip)
+        slot.hold(chip)
+        self.wake()
 
     def unplug(self, slot: Slot) -> None:
         """Pull the key out of a slot."""
-        self._set(slot, None)
+        slot.hold(None)
+        self.wake()
 
     def changes(self) -> dict[int, int]:
         """Give the count of changes of each slot, to tell later what has changed since."""
         return {slot.number: slot.changes for slot in self._slots.values()}
 
-    def wait(self, seconds: float) -> None:
-        """Wait until something changes, at most so long."""
+    def wait(self, turn: int) -> None:
+        """Wait until something has changed since it was that turn."""
         with self._changed:
-            self._changed.wait(seconds)
+            self._changed.wait_for(lambda: self.turn != turn)
 
     def wake(self) -> None:
         """Wake all who wait, so that they look again."""
         with self._changed:
-            self._changed.notify_all()
-
-    def _set(self, slot: Slot, chip: Chip | None) -> None:
-        with self._changed:
-            slot.chip = chip
-            slot.changes += 1
+            self.turn += 1
             self._changed.notify_all()

@@ -40,4 +40,5 @@ def test_a_search_is_what_looking_at_each_object_gives(
             shelf.put(row, plain[row])
     found = {obj.row for obj in shelf.find(wanted)}
     assert found == {row for row, obj in plain.items() if obj.matches(wanted)}
-    assert all(row in shelf for row in plain)
+    assert all(shelf.holds(obj) for obj in plain.values())
+    assert not shelf.holds(Object(item(b"", b""), {}, row=1))

@@ -29,6 +29,10 @@ _PROFILE = number(CKO.PROFILE)
 # The hardware feature that tells how many PIN tries are left, which the standard has no word for.
 PIN_COUNTER = 0x80000001
 USER_TRIES_LEFT, USER_TRIES, SO_TRIES_LEFT, SO_TRIES = range(0x80554B01, 0x80554B05)
+_COUNTER: dict[int, bytes] = {
+    CKA.CLASS: number(CKO.HW_FEATURE),
+    CKA.HW_FEATURE_TYPE: number(PIN_COUNTER),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Chip:
         self._pins = self._store.pins()
         self._master: bytes | None = None
         self._users: dict[Role, int] = {Role.SO: 0, Role.USER: 0}
+        self._counter = Object(_COUNTER, HW_FEATURE)
         self._public, self._private = Shelf(), Shelf()
         for row, blob in self._store.objects(private=False):
             self._public.put(row, _revive(blob))
@@ -141,11 +146,16 @@ class Chip:
         """
         with self._lock:
             master = self._check(role, pin)
+            if role is Role.USER and not self._users[role]:
+                self._private = self._open_private(master)
             self._master = master
             self._users[role] += 1
-            if role is Role.USER and self._users[role] == 1:
-                for row, blob in self._store.objects(private=True):
-                    self._private.put(row, _revive(self._unseal(row, blob)))
+
+    def _open_private(self, master: bytes) -> Shelf:
+        shelf = Shelf()
+        for row, blob in self._store.objects(private=True):
+            shelf.put(row, _revive(_unseal(master, row, blob)))
+        return shelf
 
     def log_out(self, role: Role) -> None:
         """Close what a `log_in` opened; with the last one the secrets leave the memory."""
@@ -242,10 +252,7 @@ class Chip:
 
     def features(self) -> Iterator[Object]:
         """Give the hardware features, which only those see who ask for their class."""
-        counts: dict[int, bytes] = {
-            CKA.CLASS: number(CKO.HW_FEATURE),
-            CKA.HW_FEATURE_TYPE: number(PIN_COUNTER),
-        }
+        counts = dict(_COUNTER)
         for role, left, most in (
             (Role.USER, USER_TRIES_LEFT, USER_TRIES),
             (Role.SO, SO_TRIES_LEFT, SO_TRIES),
@@ -254,7 +261,8 @@ class Chip:
             if record is not None:
                 counts[left] = number(record.tries_left)
                 counts[most] = number(record.tries)
-        yield Object(counts, HW_FEATURE)
+        self._counter.attributes = counts
+        yield self._counter  # the same at each look: programs get handles of it
 
     def keep(self, *objects: Object) -> None:
         """Put objects on the token, all of them or none."""
@@ -275,6 +283,7 @@ class Chip:
             if obj.row is None:
                 obj.attributes = attributes
                 return
+            self._require_held(obj)
             with self._store.change():
                 self._write(obj.row, Object(attributes, obj.table))
             self._shelf(obj).change(obj, attributes)
@@ -284,13 +293,19 @@ class Chip:
         if obj.row is None:
             return
         with self._lock:
+            self._require_held(obj)
             with self._store.change():
                 self._store.drop_object(obj.row)
             self._shelf(obj).take(obj.row)
 
     def holds(self, obj: Object) -> bool:
         """Tell whether a token object is still on the token and open."""
-        return obj.row in self._public or obj.row in self._private
+        return self._shelf(obj).holds(obj)
+
+    def _require_held(self, obj: Object) -> None:
+        """Refuse what another program has destroyed meanwhile; under the lock."""
+        if not self.holds(obj):
+            raise Refusal(CKR.OBJECT_HANDLE_INVALID, "it has been destroyed meanwhile")
 
     def _shelf(self, obj: Object) -> Shelf:
         return self._private if obj.private else self._public
@@ -307,19 +322,18 @@ class Chip:
         nonce = secrets.token_bytes(_NONCE_LENGTH)
         return nonce + AESGCM(self._master).encrypt(nonce, blob, str(row).encode())
 
-    def _unseal(self, row: int, blob: bytes) -> bytes:
-        if self._master is None:
-            raise Refusal(CKR.USER_NOT_LOGGED_IN)
-        nonce, body = blob[:_NONCE_LENGTH], blob[_NONCE_LENGTH:]
-        try:
-            return AESGCM(self._master).decrypt(nonce, body, str(row).encode())
-        except InvalidTag:
-            raise Refusal(CKR.DEVICE_ERROR, f"row {row} has been tampered with") from None
-
     def _forget(self) -> None:
         self._master = None
         self._private = Shelf()
         self._users = dict.fromkeys(self._users, 0)
+
+
+def _unseal(master: bytes, row: int, blob: bytes) -> bytes:
+    nonce, body = blob[:_NONCE_LENGTH], blob[_NONCE_LENGTH:]
+    try:
+        return AESGCM(master).decrypt(nonce, body, str(row).encode())
+    except InvalidTag:
+        raise Refusal(CKR.DEVICE_ERROR, f"row {row} has been tampered with") from None
 
 
 def _revive(blob: bytes) -> Object:

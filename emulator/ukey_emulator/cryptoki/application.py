@@ -15,12 +15,15 @@ from .session import Session
 
 STATE_LENGTH = 32
 _MOST_STATES = 256
+_FEW_HANDLES = 64
 
 
 class Application:
     """What one process has open on the keys (PKCS#11 3.2 §5.6).
 
-    `pid` and `name` are what the process said of itself, for the trace alone.
+    `pid` and `name` are what the process said of itself, for the trace alone. Its threads call at
+    the same time, and it may end while they do: what depends on a session being open or on a login
+    is done under `lock`.
     """
 
     def __init__(self, slots: Slots, pid: int, name: str) -> None:
@@ -36,6 +39,7 @@ class Application:
         self._logins: dict[Chip, Role] = {}
         self._by_handle: dict[int, tuple[Chip, Object]] = {}
         self._handles: dict[Object, int] = {}
+        self._most_handles = _FEW_HANDLES
         self._saved: dict[bytes, Digester] = {}
 
     # Slots
@@ -80,11 +84,13 @@ class Application:
     def open_session(self, slot: Slot, chip: Chip, *, writable: bool) -> Session:
         """Open a session."""
         with self.lock:
+            if self.ended:
+                raise Refusal(CKR.CRYPTOKI_NOT_INITIALIZED, "C_Finalize was called meanwhile")
             if not writable and self._logins.get(chip) is Role.SO:
                 raise Refusal(CKR.SESSION_READ_WRITE_SO_EXISTS)
             session = Session(next(self._numbers), slot, chip, writable)
+            slot.count(chip, 1)
             self._sessions[session.handle] = session
-            slot.count(1)
             return session
 
     def session(self, handle: int) -> Session:
@@ -109,13 +115,25 @@ class Application:
     def close_session(self, session: Session) -> None:
         """Close a session; the last one with a key ends the login."""
         with self.lock:
-            if self._sessions.pop(session.handle, None) is not None:
-                session.slot.count(-1)
+            self._require_open(session)
+            if self.sessions(session.chip) == [session]:
+                self._drop(session.chip)
+                return
+            del self._sessions[session.handle]
             self._forget_objects(session.objects)
             session.objects.clear()
             session.operations.clear()
-            if not self.sessions(session.chip):
-                self._drop(session.chip)
+            session.slot.count(session.chip, -1)
+
+    def close_sessions(self, chip: Chip) -> None:
+        """Close all sessions with a key."""
+        with self.lock:
+            self._drop(chip)
+
+    def _require_open(self, session: Session) -> None:
+        """Refuse if another thread has closed the session meanwhile; under `lock`."""
+        if session.handle not in self._sessions:
+            raise Refusal(CKR.SESSION_CLOSED, f"session {session.handle}")
 
     def end(self) -> None:
         """End everything: the process has finished or died."""
@@ -126,10 +144,13 @@ class Application:
         self.slots.wake()
 
     def _drop(self, chip: Chip) -> None:
-        """End all that this application has with a key."""
-        for session in self.sessions(chip):
-            self._sessions.pop(session.handle, None)
-            session.slot.count(-1)
+        """End all that this application has with a key.
+
+        The sessions are counted down last: once there are none, the key may be initialised.
+        """
+        sessions = self.sessions(chip)
+        for session in sessions:
+            del self._sessions[session.handle]
             session.operations.clear()
             session.objects.clear()
         for handle, (owner, obj) in list(self._by_handle.items()):
@@ -138,6 +159,8 @@ class Application:
         role = self._logins.pop(chip, None)
         if role is not None:
             chip.log_out(role)
+        for session in sessions:
+            session.slot.count(chip, -1)
 
     # Saved states
 
@@ -172,9 +195,11 @@ class Application:
             return CKS.RW_USER_FUNCTIONS if session.writable else CKS.RO_USER_FUNCTIONS
         return CKS.RW_PUBLIC_SESSION if session.writable else CKS.RO_PUBLIC_SESSION
 
-    def log_in(self, chip: Chip, role: Role, pin: bytes) -> None:
-        """Log in to a key (PKCS#11 3.2 §5.6.8)."""
+    def log_in(self, session: Session, role: Role, pin: bytes) -> None:
+        """Log in to the key of a session (PKCS#11 3.2 §5.6.8)."""
+        chip = session.chip
         with self.lock:
+            self._require_open(session)
             present = self._logins.get(chip)
             if present is role:
                 raise Refusal(CKR.USER_ALREADY_LOGGED_IN)
@@ -195,21 +220,32 @@ class Application:
             self._forget_objects([obj for obj in hidden if obj.private])
             for session in self.sessions(chip):
                 session.objects = [obj for obj in session.objects if not obj.private]
-                session.operations = {
-                    name: operation
-                    for name, operation in session.operations.items()
-                    if operation.key is None or not operation.key.private
-                }
+                # A copy: other threads go on with their operations meanwhile.
+                for name, operation in list(session.operations.items()):
+                    if operation.key is not None and operation.key.private:
+                        session.operations.pop(name, None)
             chip.log_out(role)
 
     # Objects
 
-    def find(self, session: Session, wanted: dict[int, bytes]) -> Iterator[Object]:
-        """Give the objects that match and that this session sees, of the token and all sessions."""
+    def find(self, session: Session, wanted: dict[int, bytes], *, hidden: bool) -> list[int]:
+        """Give the handles of the objects that match and that this session sees.
+
+        They are those of the token and of all sessions, or else the key's `hidden` features.
+        """
+        with self.lock:
+            found: Iterator[Object] = (
+                (obj for obj in session.chip.features() if obj.matches(wanted))
+                if hidden
+                else self._find(session, wanted)
+            )
+            return [self.handle(session, obj) for obj in found]
+
+    def _find(self, session: Session, wanted: dict[int, bytes]) -> Iterator[Object]:
         user = self._logins.get(session.chip) is Role.USER
         yield from session.chip.find(wanted, private=user)
         for other in self.sessions(session.chip):
-            for obj in list(other.objects):
+            for obj in other.objects:
                 if (user or not obj.private) and obj.matches(wanted):
                     yield obj
 
@@ -221,7 +257,16 @@ class Application:
                 handle = next(self._numbers)
                 self._handles[obj] = handle
                 self._by_handle[handle] = (session.chip, obj)
+                if len(self._by_handle) > self._most_handles:
+                    self._forget_destroyed()
             return handle
+
+    def _forget_destroyed(self) -> None:
+        """Forget what other programs have destroyed, which nobody may ever ask for again."""
+        handles = self._by_handle.values()
+        gone = [obj for chip, obj in handles if obj.row is not None and not chip.holds(obj)]
+        self._forget_objects(gone)
+        self._most_handles = max(_FEW_HANDLES, 2 * len(self._by_handle))
 
     def object(
         self, session: Session, handle: int, code: CKR = CKR.OBJECT_HANDLE_INVALID
@@ -231,25 +276,29 @@ class Application:
         if chip is not session.chip or obj is None:
             raise Refusal(code, f"object {handle}")
         if obj.row is not None and not chip.holds(obj):
-            self._forget_objects([obj])
+            with self.lock:
+                self._forget_objects([obj])
             raise Refusal(code, f"object {handle} has been destroyed")
         return obj
 
     def place(self, session: Session, *objects: Object) -> list[int]:
         """Put new objects on the token or into the session, all or none; give their handles."""
-        for obj in objects:
-            self.require_writable(session, obj)
         token_objects = [obj for obj in objects if obj.on_token]
-        if token_objects:
-            session.chip.keep(*token_objects)
         with self.lock:
+            self._require_open(session)
+            for obj in objects:
+                self.require_writable(session, obj)
+            if token_objects:
+                session.chip.keep(*token_objects)
             session.objects.extend(obj for obj in objects if not obj.on_token)
             return [self.handle(session, obj) for obj in objects]
 
     def remove(self, session: Session, obj: Object) -> None:
-        """Destroy an object."""
-        session.chip.destroy(obj)
+        """Destroy an object; CKR_OBJECT_HANDLE_INVALID if another thread was quicker."""
         with self.lock:
+            if obj not in self._handles:
+                raise Refusal(CKR.OBJECT_HANDLE_INVALID, "it has been destroyed meanwhile")
+            session.chip.destroy(obj)
             for other in self.sessions(session.chip):
                 if obj in other.objects:
                     other.objects.remove(obj)

@@ -53,8 +53,7 @@ def C_CloseAllSessions(app: Application, number: int) -> None:
     """Close all sessions with the token in a slot (PKCS#11 3.2 §5.6.3)."""
     chip = app.slot(number).chip
     if chip is not None:
-        for session in app.sessions(chip):
-            app.close_session(session)
+        app.close_sessions(chip)
 
 
 def C_GetSessionInfo(app: Application, session: Session, wanted: bool) -> bytes:
@@ -72,7 +71,7 @@ def C_Login(app: Application, session: Session, user_type: int, pin: bytes | Non
         raise Refusal(CKR.USER_TYPE_INVALID, f"user type {user_type}")
     if pin is None:
         raise Refusal(CKR.ARGUMENTS_BAD, "the PIN is NULL, and the token has no PIN pad")
-    app.log_in(session.chip, Role(user_type), pin)
+    app.log_in(session, Role(user_type), pin)
 
 
 def _authorise(app: Application, session: Session, pin: bytes | None) -> None:
@@ -136,7 +135,7 @@ def C_GetOperationState(app: Application, session: Session, out: Out) -> bytes |
     if active != {"digest"}:
         raise Refusal(CKR.STATE_UNSAVEABLE, "only a digest can be saved")
     context = cast("Digester", session.operations["digest"].context)
-    return deliver(out, STATE_LENGTH, lambda: app.save(context.copy()))
+    return deliver(out, STATE_LENGTH, Operation(None), lambda: app.save(context.copy()))
 
 
 def C_SetOperationState(

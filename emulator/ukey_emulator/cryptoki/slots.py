@@ -19,8 +19,6 @@ _UNAVAILABLE = 0xFFFFFFFFFFFFFFFF
 _MANUFACTURER = "ukeylab"
 _HARDWARE_VERSION = (1, 0)
 _FIRMWARE_VERSION = (1, 0)
-# How long a blocking wait sleeps before it looks whether its application still lives.
-_WAIT_SECONDS = 60.0
 
 
 def listed(out: Out, numbers: list[int]) -> list[int] | int:
@@ -115,14 +113,16 @@ def C_WaitForSlotEvent(
     require_pointer(wanted)
     if reserved:
         raise Refusal(CKR.ARGUMENTS_BAD, "pReserved is not NULL")
-    while not app.ended:
+    while True:
+        turn = app.slots.turn  # before the look: what comes after it ends the wait
+        if app.ended:
+            raise Refusal(CKR.CRYPTOKI_NOT_INITIALIZED, "C_Finalize was called meanwhile")
         number = app.next_event()
         if number is not None:
             return number
         if flags & CKF.DONT_BLOCK:
             raise Refusal(CKR.NO_EVENT)
-        app.slots.wait(_WAIT_SECONDS)
-    raise Refusal(CKR.CRYPTOKI_NOT_INITIALIZED, "C_Finalize was called meanwhile")
+        app.slots.wait(turn)
 
 
 def C_GetMechanismList(app: Application, number: int, out: Out) -> list[int] | int:
@@ -143,13 +143,14 @@ def C_InitToken(app: Application, number: int, so_pin: bytes | None, label: byte
     chip = app.chip(number)
     if so_pin is None or label is None:
         raise Refusal(CKR.ARGUMENTS_BAD, "PIN or label is NULL")
-    if app.slot(number).sessions:
-        raise Refusal(CKR.SESSION_EXISTS)
-    try:
-        text = label.decode().rstrip(" ")
-    except UnicodeDecodeError:
-        raise Refusal(CKR.ARGUMENTS_BAD, "the label is not UTF-8") from None
-    chip.initialise(so_pin, text)
+    with app.slot(number).closed() as closed:
+        if not closed:
+            raise Refusal(CKR.SESSION_EXISTS)
+        try:
+            text = label.decode().rstrip(" ")
+        except UnicodeDecodeError:
+            raise Refusal(CKR.ARGUMENTS_BAD, "the label is not UTF-8") from None
+        chip.initialise(so_pin, text)
 
 
 def C_InitPIN(app: Application, session: Session, pin: bytes | None) -> None:

@@ -16,8 +16,9 @@ class Shelf:
         self._rows: dict[int, Object] = {}
         self._index: dict[tuple[int, bytes], dict[int, Object]] = {}
 
-    def __contains__(self, row: int | None) -> bool:
-        return row in self._rows
+    def holds(self, obj: Object) -> bool:
+        """Tell whether it is this very object that stands in its row: rows are used again."""
+        return obj.row is not None and self._rows.get(obj.row) is obj
 
     def put(self, row: int, obj: Object) -> None:
         """Put an object on the shelf."""

@@ -37,12 +37,13 @@ class Store:
     A change is made inside `change()` and is in the file whole or not at all, whenever the
     process is killed; unless the store is `lasting`, a crash of the whole machine may spoil it,
     and nothing waits for the disk. Faults of the file are refused with CKR_DEVICE_MEMORY when
-    the disk is full and CKR_DEVICE_ERROR otherwise.
+    the disk is full and CKR_DEVICE_ERROR otherwise, calls after `close` with CKR_DEVICE_REMOVED.
     """
 
     def __init__(self, path: Path, *, lasting: bool = True) -> None:
         self.path = path
         self._lock = threading.RLock()
+        self._closed = False
         with _faults(path):
             self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             # One rack alone has the file open, so that no shared memory is needed beside it.
@@ -67,12 +68,21 @@ class Store:
     def close(self) -> None:
         """Close the file."""
         with self._lock:
+            self._closed = True
             self._file.close()
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        with self._lock:
+            if self._closed:
+                raise Refusal(CKR.DEVICE_REMOVED, "the key was pulled out meanwhile")
+            with _faults(self.path):
+                yield
 
     @contextmanager
     def change(self) -> Iterator[None]:
         """Make one change: all that is written inside, or nothing of it."""
-        with self._lock, _faults(self.path):
+        with self._open():
             self._file.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -85,7 +95,7 @@ class Store:
 
     def facts(self) -> dict[str, bytes]:
         """Give what is kept by name, such as label and serial."""
-        with self._lock, _faults(self.path):
+        with self._open():
             return dict(self._file.execute("SELECT name, value FROM fact"))
 
     def put_fact(self, name: str, value: bytes) -> None:
@@ -94,7 +104,7 @@ class Store:
 
     def pins(self) -> dict[Role, PinRecord]:
         """Give the PINs that are set."""
-        with self._lock, _faults(self.path):
+        with self._open():
             rows = self._file.execute("SELECT role, salt, wrapped, tries_left, tries FROM pin")
             return {Role(role): PinRecord(*record) for role, *record in rows}
 
@@ -107,7 +117,7 @@ class Store:
 
     def objects(self, *, private: bool) -> list[tuple[int, bytes]]:
         """Give rows and blobs of all objects, private ones or public ones."""
-        with self._lock, _faults(self.path):
+        with self._open():
             return self._file.execute(
                 "SELECT row, blob FROM object WHERE private = ? ORDER BY row", (private,)
             ).fetchall()
