@@ -20,6 +20,8 @@ MODULES = {
         "libukeypkcs11.c",
         "connection.c",
         "dial.c",
+        "epoch.c",
+        "recall.c",
         "request.c",
         "answer.c",
         "layout.c",

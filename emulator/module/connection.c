@@ -20,12 +20,14 @@
 #include <unistd.h>
 
 #include "dial.h"
+#include "recall.h"
 
 struct connection {
     pthread_mutex_t busy;
     int fd;         /* -1: none */
     unsigned era;   /* of the anchor that it was opened under */
     struct frame frame;
+    struct recall recall;
     struct connection *next, **place;
 };
 
@@ -52,6 +54,7 @@ static void close_socket(struct connection *connection)
     if (connection->fd >= 0)
         close(connection->fd);
     connection->fd = -1;
+    recall_forget(&connection->recall);
 }
 
 static void drop_anchor(void)
@@ -60,6 +63,19 @@ static void drop_anchor(void)
         close(state.anchor);
     state.anchor = -1;
     atomic_fetch_add(&state.era, 1);
+    epoch_drop();
+}
+
+/* Tell the rack what was answered here, as far as nobody waits on a connection. */
+static void tell_all(void)
+{
+    for (struct connection *each = state.connections; each; each = each->next) {
+        if (pthread_mutex_trylock(&each->busy) != 0)
+            continue;
+        if (each->fd >= 0)
+            dial_tell(each->fd, &each->recall.untold);
+        pthread_mutex_unlock(&each->busy);
+    }
 }
 
 /* End all connections. A thread that waits on its own is woken and closes it itself. */
@@ -91,8 +107,12 @@ static void forget_connection(struct connection *connection)
 
 static void thread_ended(void *own)
 {
+    struct connection *connection = own;
+
     pthread_mutex_lock(&state.lock);
-    forget_connection(own);
+    if (connection->fd >= 0)
+        dial_tell(connection->fd, &connection->recall.untold);
+    forget_connection(connection);
     pthread_mutex_unlock(&state.lock);
 }
 
@@ -166,7 +186,9 @@ __attribute__((destructor)) static void unload(void)
     if (state.prepared)
         pthread_key_delete(state.own);
     state.prepared = false;
+    tell_all();
     drop_all();
+    epoch_end();
     if (module_life() % 2)
         atomic_fetch_add(&state.life, 1);
     pthread_mutex_unlock(&state.lock);
@@ -174,12 +196,17 @@ __attribute__((destructor)) static void unload(void)
 
 /* ---- the anchor ---- */
 
+/* Whether nothing has come unasked, which could only be the rack's end. */
+static bool is_quiet(int fd)
+{
+    struct pollfd socket = {.fd = fd, .events = POLLIN};
+
+    return poll(&socket, 1, 0) == 0;
+}
+
 static bool anchor_holds(void)
 {
-    struct pollfd anchor = {.fd = state.anchor, .events = POLLIN};
-
-    /* the rack says nothing on it unasked: if there is something to read, it is the end */
-    return state.anchor >= 0 && poll(&anchor, 1, 0) == 0;
+    return state.anchor >= 0 && is_quiet(state.anchor);
 }
 
 /* Find a rack, if none is known or the known one is gone. */
@@ -188,8 +215,11 @@ static void seek_rack(void)
     if (anchor_holds())
         return;
     drop_anchor();
-    if (getrandom(state.identity, sizeof state.identity, 0) == sizeof state.identity)
-        state.anchor = dial_rack(state.identity, ANCHOR);
+    if (getrandom(state.identity, sizeof state.identity, 0) == sizeof state.identity) {
+        int epoch = -1;
+        state.anchor = dial_rack(state.identity, ANCHOR, &epoch);
+        epoch_take(epoch);
+    }
 }
 
 /* Open this thread's connection. */
@@ -209,7 +239,7 @@ static CK_RV open_connection(struct connection *connection, unsigned life, bool 
         else if (state.anchor >= 0 && !anchor_holds())
             drop_anchor();
         if (state.anchor >= 0) {
-            connection->fd = dial_rack(state.identity, THREAD);
+            connection->fd = dial_rack(state.identity, THREAD, NULL);
             connection->era = atomic_load(&state.era);
             if (connection->fd >= 0)
                 rv = CKR_OK;
@@ -227,21 +257,28 @@ static CK_RV open_connection(struct connection *connection, unsigned life, bool 
 
 /* ---- calls ---- */
 
-/* One call over this thread's connection: the answer's return value, or what went wrong. */
+/* One call over this thread's connection, if its answer is not known: the answer's return value, or
+ * what went wrong. */
 static CK_RV exchange(struct connection *connection, struct call *call, unsigned life,
                       enum patience patience)
 {
-    CK_RV rv = request_put(&connection->frame, call);
+    struct recall *recall = &connection->recall;
+    struct frame *frame = &connection->frame;
+    struct reader reader;
+    CK_RV rv = request_put(frame, call);
 
     if (rv != CKR_OK)
         return rv;
-    rv = dial_exchange(connection->fd, &connection->frame, patience);
+    if (recall_find(recall, call, frame, epoch_now(), &reader) && is_quiet(connection->fd))
+        return answer_take(&reader, call);
+    rv = dial_exchange(connection->fd, &recall->untold, frame, patience);
     if (rv == CKR_OK) {
-        struct reader reader = {connection->frame.bytes + HEADER_SIZE,
-                                connection->frame.size - HEADER_SIZE, false};
+        reader = (struct reader){frame->bytes + HEADER_SIZE, frame->size - HEADER_SIZE, false};
         rv = answer_take(&reader, call);
-        if (!reader.bad)
+        if (!reader.bad) {
+            recall_learn(recall, call, frame);
             return rv;
+        }
     }
     pthread_mutex_lock(&state.lock);
     close_socket(connection);
@@ -334,7 +371,7 @@ static void tell_rack(void)
     frame_begin(&frame, FINALIZE);
     frame_end(&frame);
     if (!frame.failed)
-        dial_exchange(state.anchor, &frame, BRIEF);
+        dial_exchange(state.anchor, NULL, &frame, BRIEF);
     free(frame.bytes);
 }
 
@@ -348,6 +385,7 @@ CK_RV module_finalise(void)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     }
     atomic_fetch_add(&state.life, 1);
+    tell_all();
     if (state.anchor >= 0)
         tell_rack();
     drop_all();

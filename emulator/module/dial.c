@@ -16,6 +16,7 @@
 #define WATCHED (50 * SECOND / 1000000)
 
 static const char socket_name[] = "rack.sock";
+static const struct frame nothing;
 
 /* The rack's folder: $UKEY_HOME, or ukeylab in the XDG state folder. A set-uid program looks at
  * neither. */
@@ -83,11 +84,61 @@ static void be_patient(int fd, enum patience patience)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 }
 
-static bool greet(int fd, const uint8_t identity[IDENTITY_SIZE], enum role role)
+/* Send two frames, the first of which may be empty. */
+static bool send_both(int fd, const struct frame *first, const struct frame *second, int flags)
+{
+    struct iovec parts[] = {{first->bytes, first->size}, {second->bytes, second->size}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+
+    while (parts[0].iov_len + parts[1].iov_len) {
+        ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | flags);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            return false;
+        for (unsigned i = 0; i < 2; i++) {
+            size_t gone = (size_t)sent < parts[i].iov_len ? (size_t)sent : parts[i].iov_len;
+            parts[i].iov_base = (uint8_t *)parts[i].iov_base + gone;
+            parts[i].iov_len -= gone;
+            sent -= (ssize_t)gone;
+        }
+    }
+    return true;
+}
+
+/* Receive the answer to a hello: CKR_OK, and with an anchor's the epoch's descriptor. */
+static bool is_welcome(int fd, int *epoch)
+{
+    struct { uint8_t header[HEADER_SIZE]; uint64_t rv; } __attribute__((packed)) answer;
+    union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr aligned; } beside;
+    struct iovec room = {&answer, sizeof answer};
+    struct msghdr message = {.msg_iov = &room, .msg_iovlen = 1, .msg_control = &beside,
+                             .msg_controllen = sizeof beside};
+    ssize_t got;
+
+    do /* so short an answer comes whole */
+        got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
+    while (got < 0 && errno == EINTR);
+    for (struct cmsghdr *each = CMSG_FIRSTHDR(&message); got > 0 && each;
+         each = CMSG_NXTHDR(&message, each)) {
+        int brought;
+        if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_RIGHTS)
+            continue;
+        memcpy(&brought, CMSG_DATA(each), sizeof brought);
+        if (epoch && *epoch < 0)
+            *epoch = brought;
+        else
+            close(brought);
+    }
+    return got == sizeof answer && answer.header[0] == PROTOCOL_VERSION &&
+           answer.header[1] == HELLO && answer.rv == CKR_OK;
+}
+
+static bool greet(int fd, const uint8_t identity[IDENTITY_SIZE], enum role role, int *epoch)
 {
     const char *name = program_invocation_short_name;
     struct frame frame = {0};
-    uint64_t rv = CKR_GENERAL_ERROR;
+    bool welcome;
 
     frame_begin(&frame, HELLO);
     frame_put(&frame, identity, IDENTITY_SIZE);
@@ -95,17 +146,15 @@ static bool greet(int fd, const uint8_t identity[IDENTITY_SIZE], enum role role)
     frame_put_word(&frame, role);
     frame_put(&frame, name, strnlen(name, 255));
     frame_end(&frame);
-    if (!frame.failed && dial_exchange(fd, &frame, BRIEF) == CKR_OK &&
-        frame.size == HEADER_SIZE + sizeof rv)
-        memcpy(&rv, frame.bytes + HEADER_SIZE, sizeof rv);
-    frame_forget(&frame);
+    welcome = !frame.failed && send_both(fd, &nothing, &frame, 0) && is_welcome(fd, epoch);
     free(frame.bytes);
-    return rv == CKR_OK;
+    return welcome;
 }
 
 /* Connect to the rack as the application of that identity. Gives the socket, or -1 where no rack of
- * this user answers, with errno. */
-int dial_rack(const uint8_t identity[IDENTITY_SIZE], enum role role)
+ * this user answers, with errno. With an anchor the rack also gives a descriptor of its epoch, which
+ * is put into `epoch` (-1 before); a thread hands NULL. */
+int dial_rack(const uint8_t identity[IDENTITY_SIZE], enum role role, int *epoch)
 {
     char home[4096];
     struct timeval limit = {.tv_sec = BRIEF};
@@ -129,26 +178,12 @@ int dial_rack(const uint8_t identity[IDENTITY_SIZE], enum role role)
     if (!connect_in(fd, home))
         return give_up(fd);
     errno = EPROTO;
-    if (!is_ours(fd) || !greet(fd, identity, role))
+    if (!is_ours(fd) || !greet(fd, identity, role, epoch))
         return give_up(fd);
     limit.tv_sec = LONG;
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     be_patient(fd, LONG);
     return fd;
-}
-
-static bool send_all(int fd, const uint8_t *bytes, size_t size)
-{
-    while (size) {
-        ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent <= 0)
-            return false;
-        bytes += sent;
-        size -= (size_t)sent;
-    }
-    return true;
 }
 
 static int64_t now(void) /* in nanoseconds */
@@ -201,16 +236,26 @@ static bool receive(int fd, struct frame *frame, size_t size, enum patience pati
     return true;
 }
 
-/* Send a frame and receive the answer in its place. CKR_DEVICE_REMOVED where the rack is gone,
- * CKR_DEVICE_ERROR for an answer that is none or does not come in time; the connection is of no
- * more use then. */
-CK_RV dial_exchange(int fd, struct frame *frame, enum patience patience)
+/* Tell the rack what needs no answer, if it takes it at once. */
+void dial_tell(int fd, struct frame *told)
+{
+    if (told->size)
+        send_both(fd, told, &nothing, MSG_DONTWAIT);
+    frame_forget(told);
+}
+
+/* Send a frame and receive the answer in its place; before it goes what the rack is told, if
+ * `told` is not NULL. CKR_DEVICE_REMOVED where the rack is gone, CKR_DEVICE_ERROR for an answer that
+ * is none or does not come in time; the connection is of no more use then. */
+CK_RV dial_exchange(int fd, struct frame *told, struct frame *frame, enum patience patience)
 {
     const uint8_t version = PROTOCOL_VERSION, number = frame->bytes[1];
     uint32_t length;
 
-    if (!send_all(fd, frame->bytes, frame->size))
+    if (!send_both(fd, told ? told : &nothing, frame, 0))
         return errno == EAGAIN ? CKR_DEVICE_ERROR : CKR_DEVICE_REMOVED;
+    if (told)
+        frame_forget(told);
     explicit_bzero(frame->bytes, frame->size);
     frame->size = 0;
     watch(fd, frame);

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ukey_emulator.chip import Chip
+from ukey_emulator.epoch import Epoch
 
 
 class Slot:
@@ -45,10 +46,11 @@ class Slot:
 class Slots:
     """All slots of a rack; plugging wakes who waits for it.
 
-    `turn` is another number after each change, for `wait`.
+    `turn` is another number after each change, for `wait`; `epoch` advances with it.
     """
 
     def __init__(self) -> None:
+        self.epoch = Epoch()
         self.turn = 0
         self._slots: dict[int, Slot] = {}
         self._changed = threading.Condition()
@@ -98,4 +100,5 @@ class Slots:
         """Wake all who wait, so that they look again."""
         with self._changed:
             self.turn += 1
+            self.epoch.advance()
             self._changed.notify_all()

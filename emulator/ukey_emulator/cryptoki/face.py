@@ -1,5 +1,6 @@
 """The face: calls come in by name, results or a return value go out."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -54,6 +55,31 @@ _OF_SESSIONS = frozenset(
     if function.arguments and function.arguments[0].kind == "SESSION"
 )
 
+# After these, what the module knows of earlier answers is as it was: all that they change is an
+# operation, of which it keeps nothing beyond its own next call.
+_HARMLESS = frozenset(
+    name
+    for name in _FUNCTIONS
+    if name.startswith(
+        (
+            "C_Encrypt",
+            "C_Decrypt",
+            "C_Digest",
+            "C_Sign",
+            "C_Verify",
+            "C_Message",
+            "C_Find",
+            "C_GetAttribute",
+            "C_GetObjectSize",
+            "C_GetSessionInfo",
+            "C_GetSlotInfo",
+            "C_GetTokenInfo",
+            "C_GetMechanism",
+            "C_GenerateRandom",
+        )
+    )
+)
+
 # What follows each call: application, function, arguments, return value, seconds it took.
 Watcher = Callable[[Application, str, tuple[Any, ...], int, float], None]
 
@@ -64,6 +90,7 @@ class Face:
     def __init__(self, slots: Slots, watcher: Watcher) -> None:
         self._slots = slots
         self._watcher = watcher
+        self._epoch = slots.epoch
 
     def attach(self, application_id: bytes, pid: int, name: str) -> Application:
         """Begin an application: C_Initialize was called in a process."""
@@ -83,6 +110,8 @@ class Face:
         """
         begun = time.perf_counter()
         code, results = _carry_out(application, name, arguments)
+        if name not in _HARMLESS:
+            self._epoch.advance()
         self._watcher(application, name, arguments, code, time.perf_counter() - begun)
         return code, results
 
@@ -96,6 +125,11 @@ def _carry_out(
     try:
         if name in _OF_SESSIONS:
             session = application.session(arguments[0])
+            caller = threading.get_ident()
+            if session.caller != caller:
+                # What another thread knows of the session's operations holds no longer.
+                session.caller = caller
+                application.slots.epoch.advance()
             # Two threads may share a session; each call of theirs is done whole.
             with session.lock:
                 result = function(application, session, *arguments[1:])

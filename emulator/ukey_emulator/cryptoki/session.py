@@ -14,7 +14,10 @@ from .operations import Operation
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One session; `objects` are the session objects that end with it."""
+    """One session; `objects` are the session objects that end with it.
+
+    `caller` is the thread that called last.
+    """
 
     handle: int
     slot: Slot
@@ -23,6 +26,7 @@ class Session:
     operations: dict[str, Operation] = field(default_factory=dict)
     objects: list[Object] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    caller: int = 0
 
     @property
     def flags(self) -> int:

@@ -12,6 +12,9 @@ from ukey_emulator.cryptoki.wire import FRAME_LIMIT, HEADER, VERSION, WireError
 PATIENCE = 60
 """Seconds that a frame may stay half sent, or an answer unread."""
 
+TOLD = 0x80
+"""In a function number: the module has answered this call itself, it only tells of it."""
+
 HELLO = 0
 """The function number of the first frame of a connection."""
 
@@ -60,30 +63,39 @@ def frames(connection: socket.socket) -> Iterator[tuple[int, memoryview]]:
     """Receive frames until the program hangs up: function number, payload.
 
     A payload is good until the next one is asked for. The next frame may only come when this one
-    has been answered.
+    has been answered, or if this one is TOLD.
     """
     room = memoryview(bytearray(_ROOM))
-    watched = 0
+    watched = got = 0
     while True:
-        got, watched = _receive(connection, room, watched)
         if not got:
-            return
+            got, watched = _receive(connection, room, watched)
+            if not got:
+                return
         if got < HEADER.size:
             got = _fill(connection, room, got, HEADER.size)
-        version, number, length = HEADER.unpack_from(room)
-        if version != VERSION or length > FRAME_LIMIT:
-            connection.sendall(bare_answer(HELLO, GENERAL_ERROR))  # for the module to see ours
-            raise WireError(f"a frame has version {version} and {length} bytes")
-        size = HEADER.size + length
+        number, size = _read_header(connection, room)
         if size > len(room):
             room = _larger(room, size)
         if got < size:
             got = _fill(connection, room, got, size)
-        if got != size:
+        if got != size and not number & TOLD:
             raise WireError("a frame came before the last one was answered")
         yield number, room[HEADER.size : size]
-        if len(room) > _MOST_ROOM:
+        got -= size
+        if got:
+            room[:got] = room[size : size + got]
+        elif len(room) > _MOST_ROOM:
             room = memoryview(bytearray(_ROOM))
+
+
+def _read_header(connection: socket.socket, room: memoryview) -> tuple[int, int]:
+    """Give a frame's function number, and its size as a whole."""
+    version, number, length = HEADER.unpack_from(room)
+    if version != VERSION or length > FRAME_LIMIT:
+        connection.sendall(bare_answer(HELLO, GENERAL_ERROR))  # for the module to see ours
+        raise WireError(f"a frame has version {version} and {length} bytes")
+    return number, HEADER.size + length
 
 
 def _receive(connection: socket.socket, room: memoryview, watched: int) -> tuple[int, int]:

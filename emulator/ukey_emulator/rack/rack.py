@@ -35,7 +35,12 @@ class Rack:
         home = Home(self.path)
         self._home = home
         self.keys = Keyring(self.path / "keys", self._slots, lasting=self._lasting)
-        self._module = ModuleServer(home, Face(self._slots, self.trace.note))
+        self._module = ModuleServer(
+            home,
+            Face(self._slots, self.trace.note),
+            self._slots.epoch,
+            self.trace.note_told,
+        )
         self._module.start()
         self._control = ControlServer(home, self._commands())
 

@@ -4,13 +4,15 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from ukey_emulator.cryptoki.wire import FUNCTIONS, WireError, decode, encode
+from ukey_emulator.epoch import Epoch
 from ukey_emulator.rack.frames import (
     GENERAL_ERROR,
     HELLO,
+    TOLD,
     Hello,
     bare_answer,
     be_patient,
@@ -22,6 +24,21 @@ from ukey_emulator.rack.home import Home, hang_up, is_ours
 _log = logging.getLogger(__name__)
 
 SOCKET_NAME = "rack.sock"
+
+_RECALLED = {
+    function.number | TOLD: function.name
+    for function in FUNCTIONS.values()
+    if function.name
+    in {
+        "C_GetSessionInfo",
+        "C_GetAttributeValue",
+        "C_Encrypt",
+        "C_Decrypt",
+        "C_Digest",
+        "C_Sign",
+    }
+}
+"""The calls that the module may answer itself, and then only tells of."""
 
 _OK = 0
 _FINALIZE = 2
@@ -87,13 +104,23 @@ class _Application:
 class ModuleServer:
     """Listens on rack.sock in a rack's folder for the C module and hands its calls to a face.
 
+    With an `epoch`, the module may answer a call from memory as long as that stands still; `told`
+    hears of each such call: the application, the function's name, the frame's payload.
     `start` raises RackError where it cannot listen; `stop` hangs up on everyone and ends all
     applications.
     """
 
-    def __init__(self, home: Home, face: Face) -> None:
+    def __init__(
+        self,
+        home: Home,
+        face: Face,
+        epoch: Epoch | None = None,
+        told: Callable[[Any, str, bytes], None] = lambda *_: None,
+    ) -> None:
         self._home = home
         self._face = face
+        self._epoch = epoch
+        self._told = told
         self._listener: socket.socket | None = None
         self._lock = threading.Lock()
         self._applications: dict[bytes, _Application] = {}
@@ -178,7 +205,8 @@ class ModuleServer:
         if application is None or not application.join(connection):
             raise WireError("the hello of a program's thread came without its program")
         try:
-            connection.sendall(bare_answer(HELLO, _OK))
+            brought = [self._epoch.descriptor] if self._epoch and hello.anchor else []
+            socket.send_fds(connection, [bare_answer(HELLO, _OK)], brought)
             self._answer_calls(connection, incoming, application)
         finally:
             application.leave(connection)
@@ -212,6 +240,9 @@ class ModuleServer:
         face_application = application.face_application
         send = connection.sendall
         for number, payload in incoming:
+            if number in _RECALLED:
+                self._told(face_application, _RECALLED[number], payload.tobytes())
+                continue
             function = FUNCTIONS.get(number)
             if function is None or function.local:
                 if number != _FINALIZE or payload:

@@ -7,10 +7,20 @@ from collections.abc import Callable
 from typing import Any
 
 from ukey_emulator.cryptoki.application import Application
-from ukey_emulator.cryptoki.wire import FUNCTIONS, Attribute, Mechanism, Out, Query
+from ukey_emulator.cryptoki.wire import (
+    FUNCTIONS,
+    Attribute,
+    Mechanism,
+    Out,
+    Query,
+    WireError,
+    decode,
+)
 from ukey_emulator.terms import CKA, CKM, CKR
 
 _KEPT = 20_000
+_MOST_RAW = 512  # bytes of a call that are kept as they came until somebody reads the trace
+_NAMED = {function.name: function for function in FUNCTIONS.values()}
 _ARGUMENTS = {function.name: function.arguments for function in FUNCTIONS.values()}
 _CODES = {int(code): f"CKR_{code.name}" for code in CKR}
 _MECHANISMS = frozenset(map(int, CKM))
@@ -31,11 +41,18 @@ class Trace:
 
         Every call passes here: what can wait until somebody reads the trace, waits.
         """
-        shapes = list(arguments)
-        for place, shape in _SHAPES[name]:
-            shapes[place] = shape(arguments[place])
+        shapes = _shapes(name, arguments)
         self._entries.append(
             (next(self._numbers), time.time(), app.pid, app.name, name, shapes, code, seconds)
+        )
+
+    def note_told(self, app: Application, name: str, payload: bytes) -> None:
+        """Note a call that the module has answered itself; its time is that of the next call."""
+        shapes: list[Any] | bytes = payload
+        if len(payload) > _MOST_RAW:
+            shapes = _shaped(name, payload)
+        self._entries.append(
+            (next(self._numbers), time.time(), app.pid, app.name, name, shapes, 0, 0.0)
         )
 
     def since(self, number: int) -> list[dict[str, Any]]:
@@ -86,8 +103,24 @@ _SHAPES = {
 }
 
 
+def _shapes(name: str, arguments: tuple[Any, ...]) -> list[Any]:
+    shapes = list(arguments)
+    for place, shape in _SHAPES[name]:
+        shapes[place] = shape(arguments[place])
+    return shapes
+
+
+def _shaped(name: str, payload: bytes) -> list[Any]:
+    try:
+        return _shapes(name, decode(_NAMED[name], payload))
+    except WireError:
+        return ["unreadable"] * len(_ARGUMENTS[name])
+
+
 def _readable(entry: tuple[Any, ...]) -> dict[str, Any]:
     number, when, pid, program, name, shapes, code, seconds = entry
+    if isinstance(shapes, bytes):
+        shapes = _shaped(name, shapes)
     arguments = {
         argument.name: _worded(shape)
         for argument, shape in zip(_ARGUMENTS[name], shapes, strict=True)

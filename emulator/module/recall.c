@@ -1,0 +1,170 @@
+/* Answers that need not cross to the rack, because they were given before and nothing has changed.
+ *
+ * The rack shares a number with its programs, the epoch, and changes it with everything that could
+ * change an answer; so the same request in the same epoch has the same answer. Kept are what
+ * programs ask again and again: attributes, the session's info, and how long the output of an
+ * operation will be. The rack is told of such calls with the next one, for its trace. Each thread
+ * keeps what its own calls were answered. */
+#define _GNU_SOURCE
+#include "recall.h"
+
+#include <stdlib.h>
+
+enum {
+    GET_SESSION_INFO = 16,
+    GET_ATTRIBUTE_VALUE = 25,
+    WORDS = HEADER_SIZE + 3 * sizeof(uint64_t), /* of C_Sign and the like, before the data */
+    MOST_UNTOLD = 32 * 1024,
+};
+
+enum step { ELSE, REPEATED, BEGIN, WHOLE };
+
+static enum step step_of(unsigned number)
+{
+    switch (number) {
+    case GET_SESSION_INFO: case GET_ATTRIBUTE_VALUE:
+        return REPEATED;
+    case 30: case 34: case 38: case 43: /* C_EncryptInit, C_DecryptInit, C_DigestInit, C_SignInit */
+        return BEGIN;
+    case 31: case 35: case 39: case 44: /* C_Encrypt, C_Decrypt, C_Digest, C_Sign */
+        return WHOLE;
+    default:
+        return ELSE;
+    }
+}
+
+static uint64_t hash_of(const uint8_t *bytes, size_t size) /* FNV-1a */
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+
+    while (size--)
+        hash = (hash ^ *bytes++) * UINT64_C(1099511628211);
+    return hash ? hash : 1;
+}
+
+static void know_nothing(struct known *known)
+{
+    if (known->frames)
+        explicit_bzero(known->frames, MOST_KNOWN);
+    free(known->frames);
+    *known = (struct known){0};
+}
+
+/* Keep a request, whose answer is still to come. False if it is too long to be kept. */
+static bool keep_request(struct known *known, const uint8_t *request, size_t size)
+{
+    known->epoch = 0;
+    if (size > MOST_KNOWN || (!known->frames && !(known->frames = malloc(MOST_KNOWN))))
+        return false;
+    memcpy(known->frames, request, size);
+    known->request = size;
+    return true;
+}
+
+static void keep_answer(struct known *known, const struct frame *answer, uint64_t epoch)
+{
+    if (answer->size > MOST_KNOWN - known->request)
+        return;
+    memcpy(known->frames + known->request, answer->bytes, answer->size);
+    known->answer = answer->size;
+    known->epoch = epoch;
+}
+
+static bool is_known(const struct known *known, const uint8_t *request, size_t size,
+                     uint64_t epoch)
+{
+    return known->epoch == epoch && known->request == size &&
+           memcmp(known->frames, request, size) == 0;
+}
+
+/* Only the length of an output is asked for: C_Sign and the like with a NULL buffer. */
+static bool asks_length(const struct call *call)
+{
+    return !call->words[3] && call->words[4];
+}
+
+/* Give a known answer, and note that it was given. False if there is no room to note it in. */
+static bool give(struct recall *recall, const struct known *known, const struct frame *request,
+                 struct reader *answer)
+{
+    size_t begin = recall->untold.size;
+
+    if (begin + request->size > MOST_UNTOLD)
+        return false;
+    frame_put(&recall->untold, request->bytes, request->size);
+    if (recall->untold.failed)
+        return false;
+    recall->untold.bytes[begin + 1] |= TOLD;
+    *answer = (struct reader){known->frames + known->request + HEADER_SIZE,
+                              known->answer - HEADER_SIZE, false};
+    return true;
+}
+
+/* Find the answer to a request in this epoch; 0 is the epoch in which everything is asked. False
+ * where the rack has to be asked: its answer is to be handed to recall_learn. */
+bool recall_find(struct recall *recall, const struct call *call, const struct frame *request,
+                 uint64_t epoch, struct reader *answer)
+{
+    struct known *known = &recall->length;
+    size_t size = WORDS;
+
+    recall->learning = NULL;
+    recall->epoch = epoch;
+    switch (step_of(call->number)) {
+    case REPEATED:
+        known = &recall->answers[hash_of(request->bytes, request->size) % KNOWN];
+        size = request->size;
+        break;
+    case WHOLE:
+        if (recall->began && recall->began_epoch == epoch && recall->whole == call->number &&
+            recall->session == call->words[0] && asks_length(call))
+            break; /* its data is of no matter, only how long it is */
+        recall->began = 0;
+        return false;
+    case BEGIN:
+        recall->began = hash_of(request->bytes, request->size);
+        return false;
+    default:
+        recall->began = 0;
+        return false;
+    }
+    if (!epoch)
+        return false;
+    if (is_known(known, request->bytes, size, epoch) &&
+        (known != &recall->length || recall->length_began == recall->began))
+        return give(recall, known, request, answer);
+    if (keep_request(known, request->bytes, size))
+        recall->learning = known;
+    return false;
+}
+
+/* Learn from the answer of a call that recall_find did not know, if it was CKR_OK. */
+void recall_learn(struct recall *recall, const struct call *call, const struct frame *answer)
+{
+    uint64_t rv = CKR_GENERAL_ERROR;
+
+    if (answer->size >= HEADER_SIZE + sizeof rv)
+        memcpy(&rv, answer->bytes + HEADER_SIZE, sizeof rv);
+    if (rv != CKR_OK) {
+        recall->began = 0;
+    } else if (recall->learning) {
+        keep_answer(recall->learning, answer, recall->epoch);
+        if (recall->learning == &recall->length)
+            recall->length_began = recall->began;
+    } else if (step_of(call->number) == BEGIN) {
+        recall->began_epoch = recall->epoch;
+        recall->session = call->words[0];
+        recall->whole = call->number + 1;
+    }
+    recall->learning = NULL;
+}
+
+/* Forget everything, what was not told included. */
+void recall_forget(struct recall *recall)
+{
+    for (unsigned i = 0; i < KNOWN; i++)
+        know_nothing(&recall->answers[i]);
+    know_nothing(&recall->length);
+    frame_forget(&recall->untold);
+    recall->began = 0;
+}

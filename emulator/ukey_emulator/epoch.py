@@ -1,0 +1,34 @@
+"""The epoch: a number in memory that programs can read, changed when an answer could change."""
+
+import fcntl
+import mmap
+import os
+import threading
+import weakref
+
+_SEAL_FUTURE_WRITE = 0x10  # linux/fcntl.h: whoever maps it from now on can only read it
+
+
+class Epoch:
+    """A number that tells programs whether what they were answered still holds (PROTOCOL.md).
+
+    `descriptor` is for them; through it the number can be read, not written.
+    """
+
+    def __init__(self) -> None:
+        self.descriptor = os.memfd_create("ukey-epoch", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.descriptor, mmap.PAGESIZE)
+        self._page = memoryview(mmap.mmap(self.descriptor, mmap.PAGESIZE)).cast("Q")
+        fcntl.fcntl(
+            self.descriptor,
+            fcntl.F_ADD_SEALS,
+            fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | _SEAL_FUTURE_WRITE,
+        )
+        self._lock = threading.Lock()
+        self._page[0] = 1
+        weakref.finalize(self, os.close, self.descriptor)
+
+    def advance(self) -> None:
+        """Begin a new epoch: after a change, and before anybody is answered that it is made."""
+        with self._lock:
+            self._page[0] += 1

@@ -1,0 +1,309 @@
+"""What the module answers from memory: no more than what the rack would answer at that moment."""
+
+import ctypes
+import threading
+from collections.abc import Callable, Iterator
+from ctypes import byref, c_ulong
+from pathlib import Path
+from typing import Any
+
+import module_host as host
+import pytest
+from module_host import OK, ScriptedFace, attributes, mechanism
+
+from ukey_emulator.epoch import Epoch
+from ukey_emulator.rack.home import Home
+from ukey_emulator.rack.rack import Rack
+from ukey_emulator.rack.server import SOCKET_NAME, ModuleServer
+from ukey_emulator.terms import CKA, CKM, CKO, CKR
+
+S, KEY = 7, 3
+RSA = int(CKM.SHA256_RSA_PKCS)
+
+
+class Side:
+    """A scripted rack with an epoch, and what it was told."""
+
+    def __init__(self, home: Path) -> None:
+        self.face = ScriptedFace()
+        self.face.answers["C_GetAttributeValue"] = (OK, ([(5, b"label")],))
+        self.face.answers["C_Sign"] = (OK, (256,))
+        self.epoch = Epoch()
+        self.told: list[str] = []
+        self._place = Home(home)
+        self.server = ModuleServer(
+            self._place, self.face, self.epoch, lambda _app, name, _payload: self.told.append(name)
+        )
+        self.server.start()
+
+    def count(self, name: str) -> int:
+        return sum(called == name for called, _ in self.face.calls)
+
+    def close(self) -> None:
+        self.server.stop()
+        self._place.close(SOCKET_NAME)
+
+
+@pytest.fixture
+def side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Side]:
+    monkeypatch.setenv("UKEY_HOME", str(tmp_path))
+    made = Side(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def module(side: Side, tmp_path: Path) -> Iterator[host.Module]:
+    assert side.server  # it must be there first
+    loaded = host.Module(tmp_path)
+    assert loaded.C_Initialize(None) == OK
+    yield loaded
+    loaded.C_Finalize(None)
+
+
+def label(module: host.Module, session: int = S, obj: int = KEY, room: int = 20) -> tuple[int, Any]:
+    buffer = ctypes.create_string_buffer(room)
+    query = attributes((int(CKA.LABEL), (buffer, room)))
+    rv = module.C_GetAttributeValue(session, obj, query, 1)
+    return rv, buffer.raw[: query[0].length] if rv == OK else b""
+
+
+def length(module: host.Module, data: bytes = b"data", session: int = S) -> tuple[int, int]:
+    found = c_ulong(9)
+    return module.C_Sign(session, data, len(data), None, byref(found)), found.value
+
+
+def test_the_same_question_crosses_once(side: Side, module: host.Module) -> None:
+    for _ in range(5):
+        assert label(module) == (OK, b"label")
+    assert side.count("C_GetAttributeValue") == 1
+    assert label(module, obj=4) == label(module, session=8) == label(module, room=21)
+    assert side.count("C_GetAttributeValue") == 4
+    assert side.told == ["C_GetAttributeValue"] * 4
+
+
+def test_what_was_answered_in_the_program_is_told_at_the_end(
+    side: Side, module: host.Module
+) -> None:
+    def ask() -> None:
+        for _ in range(3):
+            label(module)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join(20)
+    ask()
+    module.C_Finalize(None)
+    side.server.stop()  # it has read everything
+    assert side.told == ["C_GetAttributeValue"] * 4
+
+
+def test_another_epoch_is_asked_again(side: Side, module: host.Module) -> None:
+    label(module)
+    side.face.answers["C_GetAttributeValue"] = (OK, ([(4, b"anew")],))
+    side.epoch.advance()
+    assert label(module) == (OK, b"anew")
+
+
+def test_only_what_went_well_is_kept(side: Side, module: host.Module) -> None:
+    side.face.answers["C_GetAttributeValue"] = (host.DEVICE_ERROR, ())
+    assert label(module)[0] == label(module)[0] == host.DEVICE_ERROR
+    assert side.count("C_GetAttributeValue") == 2
+
+
+def test_long_answers_are_not_kept_and_come_whole(side: Side, module: host.Module) -> None:
+    value = bytes(range(256)) * 16
+    side.face.answers["C_GetAttributeValue"] = (OK, ([(len(value), value)],))
+    assert label(module, room=5000) == label(module, room=5000) == (OK, value)
+    assert side.count("C_GetAttributeValue") == 2
+
+
+def test_more_questions_than_are_kept(side: Side, module: host.Module) -> None:
+    side.face.answers["C_GetAttributeValue"] = lambda _s, obj, _q: (OK, ([(1, bytes([obj]))],))
+    for _ in range(3):
+        for obj in range(200):
+            assert label(module, obj=obj) == (OK, bytes([obj]))
+
+
+@pytest.mark.parametrize("end", ["finalize", "stop"])
+def test_nothing_is_answered_after_the_end(side: Side, module: host.Module, end: str) -> None:
+    label(module)
+    if end == "stop":
+        side.server.stop()
+        assert label(module)[0] in {host.DEVICE_REMOVED, host.SESSION_HANDLE_INVALID}
+    else:
+        assert module.C_Finalize(None) == OK
+        assert label(module)[0] == host.NOT_INITIALIZED
+        assert module.C_Initialize(None) == OK
+        label(module)
+        assert side.count("C_GetAttributeValue") == 2
+
+
+def test_the_length_of_a_signature_is_asked_once_for_a_key(side: Side, module: host.Module) -> None:
+    for data in (b"data", b"atad", b"tada"):
+        assert module.C_SignInit(S, mechanism(RSA), KEY) == OK
+        assert length(module, data) == (OK, 256)
+    assert side.count("C_Sign") == 1
+    assert side.count("C_SignInit") == 3
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda module: module.C_SignInit(S, mechanism(RSA), KEY + 1),
+        lambda module: module.C_SignInit(S, mechanism(RSA + 1), KEY),
+        lambda module: module.C_SignInit(S + 1, mechanism(RSA), KEY),
+        lambda module: module.C_SignUpdate(S, b"part", 4),
+        lambda module: module.C_VerifyInit(S, mechanism(RSA), KEY),
+        lambda module: module.C_EncryptInit(S, mechanism(RSA), KEY),
+        lambda module: module.C_Sign(S, b"data", 4, bytes(256), byref(c_ulong(1))),
+        lambda module: module.C_Logout(S),
+    ],
+)
+def test_the_length_is_asked_again_when_something_came_between(
+    side: Side, module: host.Module, between: Callable[[host.Module], int]
+) -> None:
+    for _ in range(2):
+        module.C_SignInit(S, mechanism(RSA), KEY)
+        length(module)
+    asked = side.count("C_Sign")
+    module.C_SignInit(S, mechanism(RSA), KEY)
+    between(module)
+    asked_between = side.count("C_Sign") - asked
+    length(module)
+    assert side.count("C_Sign") == asked + asked_between + 1
+
+
+def test_the_length_is_asked_again_for_other_data_and_after_a_failed_beginning(
+    side: Side, module: host.Module
+) -> None:
+    module.C_SignInit(S, mechanism(RSA), KEY)
+    length(module)
+    length(module, b"longer data")
+    assert side.count("C_Sign") == 2
+    side.face.answers["C_SignInit"] = (int(CKR.OPERATION_ACTIVE), ())
+    module.C_SignInit(S, mechanism(RSA), KEY)
+    length(module, b"longer data")
+    assert side.count("C_Sign") == 3
+
+
+# With the real face.
+
+
+class World:
+    """A rack with a key, and programs on it."""
+
+    def __init__(self, home: Path, folder: Path) -> None:
+        self._folder = folder
+        self.rack = Rack(home, lasting=False)
+        self.rack.start()
+        self.rack.keys.new(name="key", label="test")
+        self.programs: list[host.Module] = []
+
+    def program(self) -> tuple[host.Module, int]:
+        """Start a program and log it in; gives it with its session."""
+        folder = self._folder / str(len(self.programs))
+        folder.mkdir()
+        module = host.Module(folder)
+        assert module.C_Initialize(None) == OK
+        self.programs.append(module)
+        session = c_ulong()
+        assert module.C_OpenSession(0, 6, None, None, byref(session)) == OK
+        assert module.C_Login(session.value, 1, b"123456", 6) == OK
+        return module, session.value
+
+    def close(self) -> None:
+        for each in self.programs:
+            each.C_Finalize(None)
+        self.rack.stop()
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setenv("UKEY_HOME", str(tmp_path / "home"))
+    made = World(tmp_path / "home", tmp_path)
+    yield made
+    made.close()
+
+
+def data_object(module: host.Module, session: int, *, private: bool = False) -> int:
+    template = attributes(
+        (int(CKA.CLASS), int(CKO.DATA).to_bytes(8, "little")),
+        (int(CKA.TOKEN), b"\1"),
+        (int(CKA.PRIVATE), bytes([private])),
+        (int(CKA.LABEL), b"old"),
+    )
+    made = c_ulong()
+    assert module.C_CreateObject(session, template, 4, byref(made)) == OK
+    return made.value
+
+
+def find(module: host.Module, session: int) -> int:
+    template, found, count = attributes((int(CKA.LABEL), b"old")), (c_ulong * 2)(), c_ulong()
+    assert module.C_FindObjectsInit(session, template, 1) == OK
+    assert module.C_FindObjects(session, found, 2, byref(count)) == OK
+    assert module.C_FindObjectsFinal(session) == OK
+    assert count.value == 1
+    return int(found[0])
+
+
+def test_a_change_by_another_program_is_seen_at_once(world: World) -> None:
+    (one, s1), (two, s2) = world.program(), world.program()
+    mine = data_object(one, s1)
+    theirs = find(two, s2)
+    for number in range(50):
+        assert label(one, s1, mine) == label(one, s1, mine)
+        new = f"label {number}".encode()
+        assert two.C_SetAttributeValue(s2, theirs, attributes((int(CKA.LABEL), new)), 1) == OK
+        assert label(one, s1, mine) == (OK, new)
+    assert two.C_DestroyObject(s2, theirs) == OK
+    assert label(one, s1, mine)[0] == CKR.OBJECT_HANDLE_INVALID
+
+
+def test_a_logout_and_a_pulled_key_end_what_was_known(world: World) -> None:
+    module, session = world.program()
+    hidden, open_ = data_object(module, session, private=True), data_object(module, session)
+    for obj in (hidden, open_, hidden, open_):
+        assert label(module, session, obj) == (OK, b"old")
+    assert module.C_Logout(session) == OK
+    assert label(module, session, hidden)[0] == CKR.OBJECT_HANDLE_INVALID
+    assert label(module, session, open_) == label(module, session, open_) == (OK, b"old")
+    world.rack.keys.unplug("key")
+    assert label(module, session, open_)[0] == CKR.DEVICE_REMOVED
+    assert label(module, session, open_)[0] == CKR.SESSION_HANDLE_INVALID
+
+
+def test_a_session_that_another_thread_used_is_asked_again(world: World) -> None:
+    module, session = world.program()
+    sha256 = mechanism(int(CKM.SHA256))
+    found = c_ulong()
+
+    def digest(room: Any) -> int:
+        return module.C_Digest(session, b"data", 4, room, byref(found))
+
+    def elsewhere(work: Callable[[], int]) -> int:
+        results: list[int] = []
+        thread = threading.Thread(target=lambda: results.append(work()))
+        thread.start()
+        thread.join(20)
+        return results[0]
+
+    for _ in range(3):
+        assert module.C_DigestInit(session, sha256) == OK
+        assert digest(None) == OK
+        assert elsewhere(lambda: digest(ctypes.create_string_buffer(32))) == OK
+        assert digest(None) == CKR.OPERATION_NOT_INITIALIZED
+
+
+def test_calls_answered_in_the_program_stand_in_the_trace(world: World) -> None:
+    module, session = world.program()
+    obj = data_object(module, session)
+    for _ in range(3):
+        label(module, session, obj)
+    find(module, session)
+    told = [
+        (call["arguments"]["object"], call["arguments"]["attributes"], call["rv"])
+        for call in world.rack.trace.since(0)
+        if call["function"] == "C_GetAttributeValue"
+    ]
+    assert told == [(obj, ["CKA_LABEL"], "CKR_OK")] * 3
