@@ -116,6 +116,28 @@ def test_an_unspoilt_module_passes_through_the_bad_one(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "rule", "told"),
+    [
+        ("EN-10", "Encrypt#3 behind 3 4", "C_Encrypt wrote behind a buffer of 64 bytes"),
+        ("EN-10", "Encrypt#3 word 4 0 65", "a length of 65 for 64 bytes"),
+        ("FI-06", "FindObjects word 3 0 101", "a count of 101 for a list of 100"),
+        ("FI-06", "FindObjects word 1 800 7", "wrote behind a list of 100"),
+        ("OB-12", "GetAttributeValue beyond 2 CKA_LOCAL", "wrote behind an attribute's buffer"),
+        ("ST-10", "GetTokenInfo byte 1 208 0", "C_GetTokenInfo wrote behind a structure"),
+        ("SE-05", "OpenSession byte 4 8 0", "C_OpenSession wrote behind a number"),
+        ("RN-01", "GenerateRandom byte 1 32 0", "wrote behind the buffer"),
+    ],
+)
+def test_what_a_module_writes_too_far_is_seen_in_any_case(
+    bench: Bench, number: str, rule: str, told: str
+) -> None:
+    """A fault that no case is about costs every case that comes across it."""
+    finding = bench.run(CASES[number], rule)
+    assert finding.judged(CASES[number]) is Judgement.UNMET
+    assert told in finding.actual
+
+
+@pytest.mark.parametrize(
     ("rule", "told"),
     [("GetInfo crash", "SIGSEGV"), ("GetInfo hang", "did not return within")],
 )

@@ -14,10 +14,20 @@ Value: TypeAlias = "bool | int | bytes | str | Mapping[int, Value] | Sequence[in
 Pairs: TypeAlias = "Mapping[int, Value] | Sequence[tuple[int, Value]]"
 
 
+SPARE = 64  # bytes behind memory that a module writes to, to see whether it writes too far
+FILL = 0xA5
+_GUARD = int.from_bytes(bytes([FILL]) * 8, "little")
+
+
 class Argument:
     """One or more C arguments."""
 
     parts: tuple[Any, ...]
+
+    def trespass(self, name: str) -> str:
+        """Tell what a call that returned `name` wrote or claimed beyond this argument, or ""."""
+        del name
+        return ""
 
 
 class Raw(Argument):
@@ -31,8 +41,13 @@ class Cell(Argument):
     """A pointer to one CK_ULONG, for the module to write to."""
 
     def __init__(self, value: int = 0) -> None:
-        self._cell = declared().new("CK_ULONG *", value)
+        self._cell = declared().new("CK_ULONG[]", [value, _GUARD])
         self.parts = (self._cell,)
+
+    def trespass(self, name: str) -> str:
+        """See whether more than the number was written."""
+        del name
+        return "" if self._cell[1] == _GUARD else "wrote behind a number"
 
     @property
     def value(self) -> int:
@@ -47,16 +62,13 @@ class Room(Argument):
     behind the buffer is larger than that, and `overrun` tells whether a call has written there.
     """
 
-    SPARE = 64
-    FILL = 0xA5
-
     def __init__(self, size: int | None = 4096, *, content: bytes = b"") -> None:
         ffi = declared()
         self._size = size
         self._length = ffi.new("CK_ULONG *", size or 0)
         self._buffer = None
         if size is not None:
-            self._buffer = ffi.new("CK_BYTE[]", bytes([self.FILL]) * (size + self.SPARE))
+            self._buffer = ffi.new("CK_BYTE[]", bytes([FILL]) * (size + SPARE))
             ffi.memmove(self._buffer, content, len(content))
         self.parts = (ffi.NULL if self._buffer is None else self._buffer, self._length)
 
@@ -82,20 +94,92 @@ class Room(Argument):
     @property
     def untouched(self) -> bool:
         """Whether nothing was written into the buffer."""
-        return set(self.memory) <= {self.FILL}
+        return set(self.memory) <= {FILL}
 
     @property
     def overrun(self) -> bool:
         """Whether something was written behind the buffer."""
         if self._buffer is None or self._size is None:
             return False
-        behind = bytes(declared().buffer(self._buffer, self._size + self.SPARE))[self._size :]
-        return behind != bytes([self.FILL]) * self.SPARE
+        return _behind(self._buffer, self._size) != bytes([FILL]) * SPARE
+
+    def trespass(self, name: str) -> str:
+        """See whether more was written, or told as written, than there is room for."""
+        if self.overrun:
+            return f"wrote behind a buffer of {self._size} bytes"
+        if name == "OK" and self._size is not None and self.length > self._size:
+            return f"returned CKR_OK and a length of {self.length} for {self._size} bytes"
+        return ""
 
     @property
     def pointer(self) -> Any:  # noqa: ANN401 - a C pointer
         """The buffer itself, for calls that read and write in one place."""
         return self.parts[0]
+
+
+class Numbers(Argument):
+    """A list of CK_ULONG for the module to fill, and the pointer to its count (§5.2).
+
+    size: what the count says; None asks for the count with a NULL list. `apart`: the size is an
+    argument of its own between them, as C_FindObjects wants it.
+    """
+
+    def __init__(self, size: int | None, *, apart: bool = False) -> None:
+        ffi = declared()
+        self._size = size
+        self._count = Cell(0 if apart else size or 0)
+        self._array = None if size is None else ffi.new("CK_ULONG[]", [_GUARD] * (size + SPARE))
+        array = ffi.NULL if self._array is None else self._array
+        self.parts = (array, *([size] if apart else []), *self._count.parts)
+
+    @property
+    def count(self) -> int:
+        """The count that stands there now."""
+        return self._count.value
+
+    @property
+    def values(self) -> list[int]:
+        """The numbers that were written: as many as the count says."""
+        if self._array is None or self._size is None:
+            return []
+        return [int(self._array[index]) for index in range(min(self.count, self._size))]
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was written into the list."""
+        return self._array is None or all(each == _GUARD for each in self._array)
+
+    def trespass(self, name: str) -> str:
+        """See whether more was written, or told as written, than there is room for."""
+        if self._array is None or self._size is None:
+            return self._count.trespass(name)
+        if any(each != _GUARD for each in list(self._array)[self._size :]):
+            return f"wrote behind a list of {self._size}"
+        if name == "OK" and self.count > self._size:
+            return f"returned CKR_OK and a count of {self.count} for a list of {self._size}"
+        return self._count.trespass(name)
+
+
+class Record(Argument):
+    """A C structure for the module to fill, with memory behind it."""
+
+    def __init__(self, kind: str) -> None:
+        ffi = declared()
+        self._size = ffi.sizeof(kind)
+        self._memory = ffi.new("CK_BYTE[]", bytes(self._size) + bytes([FILL]) * SPARE)
+        self.structure = ffi.cast(f"{kind} *", self._memory)
+        self.parts = (self.structure,)
+
+    @property
+    def memory(self) -> Any:  # noqa: ANN401 - a C array
+        """What the structure stands in: it is gone when this is."""
+        return self._memory
+
+    def trespass(self, name: str) -> str:
+        """See whether more than the structure was written."""
+        del name
+        behind = _behind(self._memory, self._size)
+        return "" if behind == bytes([FILL]) * SPARE else "wrote behind a structure"
 
 
 class Template(Argument):
@@ -148,7 +232,8 @@ class Query(Argument):
         items = [each if isinstance(each, tuple) else (each, room) for each in kinds]
         self.array = ffi.new("CK_ATTRIBUTE[]", max(1, len(items)))
         self._buffers = [
-            None if size is None else ffi.new("CK_BYTE[]", max(1, size)) for _, size in items
+            None if size is None else ffi.new("CK_BYTE[]", bytes([FILL]) * (size + SPARE))
+            for _, size in items
         ]
         self._sizes = [size for _, size in items]
         for index, (kind, size) in enumerate(items):
@@ -156,6 +241,14 @@ class Query(Argument):
             self.array[index].pValue = self._buffers[index] or ffi.NULL
             self.array[index].ulValueLen = size or 0
         self.parts = (self.array, len(items))
+
+    def trespass(self, name: str) -> str:
+        """See whether a value was written behind its buffer, or where there is none."""
+        del name
+        for buffer, size in zip(self._buffers, self._sizes, strict=True):
+            if buffer is not None and _behind(buffer, size or 0) != bytes([FILL]) * SPARE:
+                return f"wrote behind an attribute's buffer of {size} bytes"
+        return ""
 
     def length(self, index: int) -> int:
         """Return the length that the module has written for an attribute."""
@@ -215,3 +308,8 @@ def ecdh(point: bytes) -> Mechanism:
     held = memory(point)
     fields = [CKD_NULL, 0, declared().NULL, len(point), held]
     return Mechanism(CKM.ECDH1_DERIVE, declared().new("CK_ECDH1_DERIVE_PARAMS *", fields), held)
+
+
+def _behind(memory_given: Any, size: int) -> bytes:  # noqa: ANN401 - a C array
+    """Return the spare bytes that follow so many of the memory."""
+    return bytes(declared().buffer(memory_given, size + SPARE))[size:]

@@ -15,6 +15,8 @@
  *   after it: return X           byte I O X, xor I O X   one byte behind pointer I, at offset O
  *             word I O X, add I O X                      the same with a CK_ULONG
  *             value I T X, flip I T, len I T X           of attribute T that was asked for
+ *             behind I J               a byte behind pointer I, where *pointer J had said it ends
+ *             beyond I T               a byte behind the buffer for attribute T
  *   tables:   null               the function is missing in the tables
  *             version A.B C.D    (instead of WHERE) the table of A.B bears C.D
  *
@@ -67,6 +69,7 @@ static const char *const names[] = {EACH(NAME)};
 static void *module;
 static function real[ALL];
 static int calls[ALL];
+static __thread word ends; /* where the caller's buffer ended, before the call */
 static word (*notify)(word, word, void *);
 static void *application;
 
@@ -145,6 +148,10 @@ static int before(const rule *r, word *a, word *rv) {
             value[0] = (unsigned char)n[2];
             found->value = value;
         }
+    } else if (!strcmp(r->action, "behind")) {
+        ends = a[n[1]] ? *(word *)a[n[1]] : 0;
+    } else if (!strcmp(r->action, "beyond")) {
+        ends = wanted(a, n[0], n[1]) ? wanted(a, n[0], n[1])->length : 0;
     } else if (!strcmp(r->action, "surrender")) {
         if (notify) notify(a[0], 0, application);
     } else if (!strcmp(r->action, "crash")) raise(SIGSEGV);
@@ -162,15 +169,19 @@ static void after(const rule *r, word *a, word *rv) {
     attribute *found = NULL;
     if (r->by_rv && *rv != r->rv) return;
     if (!strcmp(r->action, "return")) *rv = n[0];
-    else if (!strcmp(r->action, "value") || !strcmp(r->action, "flip") || !strcmp(r->action, "len"))
+    else if (!strcmp(r->action, "value") || !strcmp(r->action, "flip") ||
+             !strcmp(r->action, "len") || !strcmp(r->action, "beyond"))
         found = wanted(a, n[0], n[1]);
     else if (!a[n[0]]) return;
     else if (!strcmp(r->action, "byte")) *bytes = (unsigned char)n[2];
     else if (!strcmp(r->action, "xor")) *bytes ^= (unsigned char)n[2];
     else if (!strcmp(r->action, "word")) memcpy(bytes, &n[2], sizeof(word));
     else if (!strcmp(r->action, "add")) *(word *)bytes += n[2];
+    else if (!strcmp(r->action, "behind")) ((unsigned char *)a[n[0]])[ends] = 0;
     if (!found) return;
-    if (!strcmp(r->action, "len")) found->length = n[2];
+    if (!strcmp(r->action, "beyond")) {
+        if (found->value) found->value[ends] = 0;
+    } else if (!strcmp(r->action, "len")) found->length = n[2];
     else if (found->value && found->length && found->length != (word)-1)
         found->value[0] = !strcmp(r->action, "flip") ? found->value[0] ^ 1 : (unsigned char)n[2];
 }

@@ -2,7 +2,7 @@
 
 from ukey_harness.cases.case import NotApplicable, Section
 from ukey_harness.cases.pkcs11.stand import Stand
-from ukey_harness.cryptoki.arguments import Raw
+from ukey_harness.cryptoki.arguments import Raw, Room
 from ukey_harness.cryptoki.names import NOBODY, TokenFlag
 
 random = Section("PKCS#11 3.2", "Random numbers")
@@ -12,9 +12,9 @@ LENGTH = 32
 
 def drawn(stand: Stand, session: int, length: int = LENGTH) -> tuple[str, bytes]:
     """C_GenerateRandom; return its name and what it wrote."""
-    buffer = stand.module.ffi.new("CK_BYTE[]", max(1, length))
-    name = stand.rv("GenerateRandom", session, Raw(buffer), length)
-    return name, bytes(buffer)[:length]
+    room = Room(length)
+    name = stand.rv("GenerateRandom", session, Raw(room.pointer), length)
+    return "wrote behind the buffer" if room.overrun else name, room.memory
 
 
 def _wanted(stand: Stand) -> int:

@@ -8,7 +8,17 @@ from typing import Any
 from ukey_harness.cases.case import NotApplicable, Unprepared
 from ukey_harness.cases.subject import Subject, nobody_can
 from ukey_harness.cryptoki import Module
-from ukey_harness.cryptoki.arguments import Argument, Cell, Mechanism, Pairs, Query, Room, Template
+from ukey_harness.cryptoki.arguments import (
+    Argument,
+    Cell,
+    Mechanism,
+    Numbers,
+    Pairs,
+    Query,
+    Record,
+    Room,
+    Template,
+)
 from ukey_harness.cryptoki.module import padded_text
 from ukey_harness.cryptoki.names import (
     CKA,
@@ -25,6 +35,8 @@ from ukey_harness.verdicts.record import Call
 
 MARK = "ukeylab-case"  # begins the label of all that cases put onto a token, to sweep it away
 CALLS_KEPT = 200
+MOST_LISTED = 1_000_000  # a count beyond this is none of slots or mechanisms
+MOST_FOUND = 100_000  # handles, after which a search is taken for one without an end
 # With these C_GetAttributeValue has gone through the whole template (§5.7.5).
 GIVING = {"OK", "ATTRIBUTE_SENSITIVE", "ATTRIBUTE_TYPE_INVALID", "BUFFER_TOO_SMALL"}
 
@@ -42,6 +54,7 @@ class Stand:
         self.subject = subject
         self.calls: list[Call] = []
         self.notes: list[str] = []
+        self.trespasses: list[str] = []  # what no call of any case may do: to write too far
         self.initialized = False
         self._act = act
         self._module: Module | None = None
@@ -81,7 +94,16 @@ class Stand:
             if len(self.calls) < CALLS_KEPT:
                 told = ", ".join(_told(each) for each in arguments)
                 self.calls.append(Call(f"C_{function}", name, spent, {"given": told}))
+        self._watch(function, name.removeprefix("CKR_"), arguments)
         return name.removeprefix("CKR_")
+
+    def _watch(self, function: str, name: str, arguments: tuple[Any, ...]) -> None:
+        """Note what a call wrote where nobody had given it room."""
+        for each in arguments:
+            wrong = each.trespass(name) if isinstance(each, Argument) else ""
+            told = f"C_{function} {wrong}"
+            if wrong and told not in self.trespasses:
+                self.trespasses.append(told)
 
     def must(self, function: str, *arguments: Any) -> None:  # noqa: ANN401 - as above
         """Call C_<function>, which the case needs to succeed; Unprepared otherwise."""
@@ -122,9 +144,10 @@ class Stand:
 
     def structure(self, function: str, kind: str, *before: int) -> Any:  # noqa: ANN401 - a C struct
         """Return what C_<function> writes into a structure of that kind; it must succeed."""
-        structure = self.module.ffi.new(f"{kind} *")
-        self.must(function, *before, structure)
-        return structure
+        record = Record(kind)
+        self.must(function, *before, record)
+        self.keep(record)
+        return record.structure
 
     def act(self, verb: str, **more: object) -> dict[str, Any]:
         """Have the device's operator do something; NotApplicable when nobody can."""
@@ -141,11 +164,17 @@ class Stand:
     def slots(self, *, present: bool = True) -> list[int]:
         """C_GetSlotList."""
         self.initialize()
-        count = Cell()
-        self.must("GetSlotList", int(present), None, count)
-        slots = self.module.ffi.new("CK_ULONG[]", max(1, count.value))
-        self.must("GetSlotList", int(present), slots, count)
-        return [int(slots[index]) for index in range(count.value)]
+        return self._listed("GetSlotList", int(present))
+
+    def _listed(self, function: str, *before: int) -> list[int]:
+        """Return a list of numbers that is asked for twice: for its length, and for itself."""
+        asked = Numbers(None)
+        self.must(function, *before, asked)
+        if asked.count > MOST_LISTED:
+            raise Unprepared(f"C_{function} gives a count of {asked.count}")
+        given = Numbers(asked.count)
+        self.must(function, *before, given)
+        return given.values
 
     @property
     def slot(self) -> int:
@@ -184,18 +213,14 @@ class Stand:
     def mechanisms(self) -> list[int]:
         """The mechanisms that the token lists."""
         if not self._mechanisms:
-            count = Cell()
-            self.must("GetMechanismList", self.slot, None, count)
-            kinds = self.module.ffi.new("CK_ULONG[]", max(1, count.value))
-            self.must("GetMechanismList", self.slot, kinds, count)
-            self._mechanisms = [int(each) for each in list(kinds)[: count.value]]
+            self._mechanisms = self._listed("GetMechanismList", self.slot)
         return self._mechanisms
 
     def mechanism_flags(self, kind: int) -> int:
         """Return what a mechanism is good for; 0 when C_GetMechanismInfo refuses."""
-        info = self.module.ffi.new("CK_MECHANISM_INFO *")
+        info = Record("CK_MECHANISM_INFO")
         name = self.rv("GetMechanismInfo", self.slot, kind, info)
-        return int(info.flags) if name == "OK" else 0
+        return int(info.structure.flags) if name == "OK" else 0
 
     # Sessions
 
@@ -283,15 +308,16 @@ class Stand:
         found: list[int] = []
         while batch := self.next_found(session, most):
             found += batch
+            if len(found) > MOST_FOUND:
+                raise Unprepared(f"C_FindObjects has given {len(found)} handles and does not end")
         self.must("FindObjectsFinal", session)
         return found
 
     def next_found(self, session: int, most: int) -> list[int]:
         """C_FindObjects once, for at most so many handles."""
-        handles = self.module.ffi.new("CK_ULONG[]", most)
-        count = Cell()
-        self.must("FindObjects", session, handles, most, count)
-        return [int(handles[index]) for index in range(min(most, count.value))]
+        handles = Numbers(most, apart=True)
+        self.must("FindObjects", session, handles)
+        return handles.values
 
     def labelled(self, session: int, label: str = MARK) -> int:
         """Return how many objects bear that label."""

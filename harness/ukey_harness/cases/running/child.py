@@ -64,7 +64,16 @@ def carry_out(case: Case, subject: Subject, line: Line) -> None:
         finding.unprepared = str(reason)
     except Exception:  # noqa: BLE001 - an error of ours must not look like one of the device
         finding.fault = traceback.format_exc(limit=-4)
+    _charge(finding, stand.trespasses)
     finding.notes, finding.calls = stand.notes, list(stand.calls)
     if not subject.renewable and stand.loaded:
         sweep(stand)
     line.send({"done": finding.to_json()})
+
+
+def _charge(finding: Finding, trespasses: list[str]) -> None:
+    """Add what the module has written too far: nothing that a case expects comes with that."""
+    if finding.unprepared:
+        finding.unprepared = "; ".join([finding.unprepared, *trespasses])
+    elif trespasses and not finding.fault:
+        finding.seen, finding.missing = (*(finding.seen or ()), *trespasses), ""
