@@ -135,7 +135,7 @@ def C_GetOperationState(app: Application, session: Session, out: Out) -> bytes |
     if active != {"digest"}:
         raise Refusal(CKR.STATE_UNSAVEABLE, "only a digest can be saved")
     context = cast("Digester", session.operations["digest"].context)
-    return deliver(out, STATE_LENGTH, Operation(None), lambda: app.save(context.copy()))
+    return deliver(out, STATE_LENGTH, lambda: app.save(context.copy()))
 
 
 def C_SetOperationState(
