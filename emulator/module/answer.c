@@ -145,7 +145,7 @@ static void take_result(struct walk *walk, const struct call *call, unsigned i, 
         copy(walk, pointer, word, word);
         break;
     case K_QUERY:
-        walk->reader.bad |= tag != CONTENT || !pointer || word != words[1];
+        walk->reader.bad |= tag != CONTENT || word != words[1] || (word && !pointer);
         if (!walk->reader.bad)
             take_attributes(walk, pointer, word, 1);
         break;

@@ -456,3 +456,9 @@ def test_a_face_that_fails_costs_one_call(
     assert "C_Logout failed inside the rack" in caplog.text
     face.answers["C_Logout"] = (host.OK, ())
     assert module.C_Logout(S) == host.OK
+
+
+def test_no_attributes_at_all_are_asked_for(module: Module, face: ScriptedFace) -> None:
+    face.answers["C_GetAttributeValue"] = (host.OK, ([],))
+    assert module.C_GetAttributeValue(S, 3, None, 0) == host.OK
+    assert face.args == (S, 3, [])
