@@ -10,6 +10,7 @@ from vector_bench import Bench, Test, expect, hash_kind, hash_name, raw
 from ukey_emulator.cryptoki.wire import Mechanism, Parameter
 from ukey_emulator.terms import CKK, CKM
 
+_BLOCKS = {"AES": 16, "DES3": 8, "CAMELLIA": 16, "SEED": 16}
 _MAX_SECRET = 512
 
 
@@ -115,9 +116,12 @@ def cipher(bench: Bench, _group: Test, test: Test) -> None:
     if name.endswith("_ECB"):
         derivation = Mechanism(CKM[f"{name}_ENCRYPT_DATA"], Parameter("STRING", (clear,)))
         expect(bench.derive(derivation, key), hidden)
+        if len(clear) == _BLOCKS[name.split("_")[0]]:
+            coded(bench, key, clear, hidden)
     elif name.endswith("_CBC"):
-        layout = Parameter(f"CBC_DATA_{len(iv)}", (iv, clear))
-        expect(bench.derive(Mechanism(CKM[f"{name}_ENCRYPT_DATA"], layout), key), hidden)
+        if name != "BLOWFISH_CBC":
+            layout = Parameter(f"CBC_DATA_{len(iv)}", (iv, clear))
+            expect(bench.derive(Mechanism(CKM[f"{name}_ENCRYPT_DATA"], layout), key), hidden)
         chained(bench, key, test)
 
 
@@ -128,11 +132,16 @@ def chained(bench: Bench, key: int, test: Test) -> None:
     with_padding = bench.encrypt(Mechanism(CKM[f"{family}_CBC_PAD"], iv), key, clear)
     expect((with_padding[: len(hidden)], len(with_padding)), (hidden, len(hidden) + len(iv)))
     if not any(iv):
-        block = hidden[-len(iv) :]
-        half = Mechanism(CKM[f"{family}_MAC"], None)
-        expect(bench.sign(half, key, clear), block[: len(iv) // 2])
-        whole = Mechanism(CKM[f"{family}_MAC_GENERAL"], struct.pack("<Q", len(iv)))
-        bench.verify(whole, key, clear, block)
+        coded(bench, key, clear, hidden[-len(iv) :])
+
+
+def coded(bench: Bench, key: int, clear: bytes, block: bytes) -> None:
+    """CBC-MAC: the whole last block, and half of it."""
+    family = bench.algorithm.split("-")[0]
+    half = Mechanism(CKM[f"{family}_MAC"], None)
+    expect(bench.sign(half, key, clear), block[: len(block) // 2])
+    whole = Mechanism(CKM[f"{family}_MAC_GENERAL"], struct.pack("<Q", len(block)))
+    bench.verify(whole, key, clear, block)
 
 
 def digest(bench: Bench, _group: Test, test: Test) -> None:

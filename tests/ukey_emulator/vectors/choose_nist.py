@@ -26,6 +26,10 @@ _CIPHERS = {
     "AES-XTS": ("ciphers/AES/XTS/tweak-128hexstr/*.rsp", 16),
     "DES3-ECB": ("ciphers/3DES/ECB/*.rsp", 40),
     "DES3-CBC": ("ciphers/3DES/CBC/TCBC[!I]*.rsp", 40),
+    "CAMELLIA-CBC": ("ciphers/Camellia/camellia-cbc.txt", 20),
+    "SEED-ECB": ("ciphers/SEED/rfc-4269.txt", 4),
+    "SEED-CBC": ("ciphers/SEED/rfc-4196.txt", 3),
+    "BLOWFISH-CBC": ("ciphers/Blowfish/bf-cbc.txt", 1),
     "CHACHA20": ("ciphers/ChaCha20/rfc7539.txt", 3),
 }
 _DIGESTS = {
@@ -130,6 +134,23 @@ def ciphers(source: Path) -> Iterator[tuple[str, str, list[Test]]]:
         )
         tests = [cipher(algorithm, record) for record in spread(found, most, "file", "dataunitlen")]
         yield algorithm, algorithm, [{"type": "BlockCipher", "tests": numbered(tests)}]
+
+
+def camellia(source: Path) -> Iterator[tuple[str, str, list[Test]]]:
+    """Camellia in ECB, as its inventors published it."""
+    tests: list[Test] = []
+    for bits in (128, 192, 256):
+        path = source / f"ciphers/Camellia/camellia-{bits}-ecb.txt"
+        text = path.read_text(encoding="utf-8").replace(" ", "")
+        rows = re.findall(r"^([KPC])No\.\d+:(\w+)", text, re.MULTILINE)
+        row: Record = {}
+        found = []
+        for name, value in rows:
+            row[name] = value
+            if name == "C":
+                found.append({"key": row["K"], "iv": "", "msg": row["P"], "ct": value})
+        tests += found[::130]
+    yield "CAMELLIA-ECB", "CAMELLIA-ECB", [{"type": "BlockCipher", "tests": numbered(tests)}]
 
 
 def sealed(source: Path) -> Iterator[tuple[str, str, list[Test]]]:
@@ -443,6 +464,7 @@ def prehashed(source: Path) -> Iterator[tuple[str, str, list[Test]]]:
 
 _PARTS: tuple[Callable[[Path], Iterator[tuple[str, str, list[Test]]]], ...] = (
     ciphers,
+    camellia,
     sealed,
     wrapping,
     codes,

@@ -1,17 +1,23 @@
 """Secret keys as attributes (PKCS#11 3.2 §4.10, §6.9, §6.10, §6.18)."""
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
-from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.decrepit.ciphers.algorithms import SEED, Blowfish, Camellia, TripleDES
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import (
+    BlockCipherAlgorithm,
+    Cipher,
+    algorithms,
+    modes,
+)
 
 from ukey_emulator.chip.objects.kinds import as_number, number
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKA, CKK, CKR
 
 AES_SIZES = (16, 24, 32)
+BLOWFISH_SIZES = range(4, 57)
 MAX_GENERIC = 512
 _CHECK_LENGTH = 3
 _ANY = range(1, MAX_GENERIC + 1)
@@ -36,6 +42,9 @@ _LENGTHS: dict[int, Collection[int]] = {
     CKK.AES_XTS: (32, 64),
     CKK.DES2: (16,),
     CKK.DES3: (24,),
+    CKK.CAMELLIA: AES_SIZES,
+    CKK.SEED: (16,),
+    CKK.BLOWFISH: BLOWFISH_SIZES,
     CKK.CHACHA20: (32,),
     CKK.POLY1305: (32,),
     CKK.GENERIC_SECRET: _ANY,
@@ -43,6 +52,19 @@ _LENGTHS: dict[int, Collection[int]] = {
     **dict.fromkeys(HMAC_TYPES, _ANY),
 }
 TYPES = tuple(_LENGTHS)
+
+# Types whose tables have no CKA_VALUE_LEN.
+_WITHOUT_LENGTH = (*DES_TYPES, CKK.SEED)
+
+# Ciphers whose keys are checked by a block of zeros in ECB.
+_CIPHERS: dict[int, Callable[[bytes], BlockCipherAlgorithm]] = {
+    CKK.AES: algorithms.AES,
+    CKK.DES2: lambda value: TripleDES(triple(value)),
+    CKK.DES3: TripleDES,
+    CKK.CAMELLIA: Camellia,
+    CKK.SEED: SEED,
+    CKK.BLOWFISH: Blowfish,
+}
 
 
 def fixed_length(key_type: int) -> int | None:
@@ -77,9 +99,9 @@ def complete(attributes: dict[int, bytes]) -> None:
     key_type = as_number(attributes[CKA.KEY_TYPE])
     value = attributes[CKA.VALUE]
     _refuse_length(key_type, len(value))
-    if key_type not in DES_TYPES:
+    if key_type not in _WITHOUT_LENGTH:
         attributes[CKA.VALUE_LEN] = number(len(value))
-    elif value != with_parity(value):
+    if key_type in DES_TYPES and value != with_parity(value):
         raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, "a DES key has bytes of odd parity")
     claimed = attributes.get(CKA.CHECK_VALUE)
     if claimed == b"":  # An empty check value says that none is wanted.
@@ -97,13 +119,10 @@ def load(attributes: dict[int, bytes]) -> bytes:
 
 def check_value(key_type: int, value: bytes) -> bytes:
     """Compute the three bytes of CKA_CHECK_VALUE (§4.10.2)."""
-    # The standard defines the check value of a block cipher's key as one block of zeros in ECB.
-    if key_type == CKK.AES:
-        block = Cipher(algorithms.AES(value), modes.ECB()).encryptor()  # noqa: S305
-        return block.update(bytes(16))[:_CHECK_LENGTH]
-    if key_type in DES_TYPES:
-        block = Cipher(TripleDES(triple(value)), modes.ECB()).encryptor()  # noqa: S305
-        return block.update(bytes(8))[:_CHECK_LENGTH]
+    if key_type in _CIPHERS:
+        cipher = _CIPHERS[key_type](value)
+        block = Cipher(cipher, modes.ECB()).encryptor()  # noqa: S305 - the standard defines it so
+        return block.update(bytes(cipher.block_size // 8))[:_CHECK_LENGTH]
     digest = hashes.Hash(hashes.SHA1())  # noqa: S303 - the standard names SHA-1
     digest.update(value)
     return digest.finalize()[:_CHECK_LENGTH]

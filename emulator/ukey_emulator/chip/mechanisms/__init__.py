@@ -6,6 +6,8 @@ from ukey_emulator.terms import CKR
 from . import (
     aes,
     aes_aead,
+    blowfish,
+    camellia,
     chacha,
     derivation,
     des,
@@ -23,6 +25,7 @@ from . import (
     mlkem,
     raw_rsa,
     rsa,
+    seed,
 )
 from .base import (
     Ciphering,
@@ -51,6 +54,9 @@ _FAMILIES = (
     keywrap,
     hybrid,
     des,
+    camellia,
+    seed,
+    blowfish,
     chacha,
     macs,
     hmac,

@@ -14,7 +14,9 @@ from ukey_emulator.terms import CKF, CKM, CKR
 from .aes import AES
 from .base import Mechanism, Parameter, Signer, Verifier, flat_parameter, no_parameter
 from .blockciphers import BlockMechanism, Family
+from .camellia import CAMELLIA
 from .des import DES
+from .seed import SEED
 
 
 class Code(Protocol):
@@ -142,4 +144,8 @@ MECHANISMS = (
     Cmac(CKM.DES3_CMAC_GENERAL, DES, general=True),
     CbcMac(CKM.DES3_MAC, DES),
     CbcMac(CKM.DES3_MAC_GENERAL, DES, general=True),
+    CbcMac(CKM.CAMELLIA_MAC, CAMELLIA),
+    CbcMac(CKM.CAMELLIA_MAC_GENERAL, CAMELLIA, general=True),
+    CbcMac(CKM.SEED_MAC, SEED),
+    CbcMac(CKM.SEED_MAC_GENERAL, SEED, general=True),
 )

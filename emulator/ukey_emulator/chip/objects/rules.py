@@ -278,8 +278,8 @@ _CIPHER_KEY: Table = {
     CKA.UNWRAP: _FLAG_ON,
 }
 
-# A key whose type alone says how long it is (PKCS#11 3.2 §6.18, §6.54).
-_DES_KEY: Table = {key: rule for key, rule in _CIPHER_KEY.items() if key != CKA.VALUE_LEN}
+# A key whose type alone says how long it is (PKCS#11 3.2 §6.18, §6.51, §6.58).
+_FIXED_KEY: Table = {key: rule for key, rule in _CIPHER_KEY.items() if key != CKA.VALUE_LEN}
 _CHACHA_KEY: Table = {**_CIPHER_KEY, CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE)}
 _POLY1305_KEY: Table = {**_SECRET_KEY, CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE)}
 
@@ -309,8 +309,11 @@ TABLES: dict[tuple[int, int], Table] = {
     (CKO.PRIVATE_KEY, CKK.ML_KEM): _KEM_PRIVATE,
     (CKO.SECRET_KEY, CKK.AES): _CIPHER_KEY,
     (CKO.SECRET_KEY, CKK.AES_XTS): _CIPHER_KEY,
-    (CKO.SECRET_KEY, CKK.DES2): _DES_KEY,
-    (CKO.SECRET_KEY, CKK.DES3): _DES_KEY,
+    (CKO.SECRET_KEY, CKK.DES2): _FIXED_KEY,
+    (CKO.SECRET_KEY, CKK.DES3): _FIXED_KEY,
+    (CKO.SECRET_KEY, CKK.CAMELLIA): _CIPHER_KEY,
+    (CKO.SECRET_KEY, CKK.SEED): _FIXED_KEY,
+    (CKO.SECRET_KEY, CKK.BLOWFISH): _CIPHER_KEY,
     (CKO.SECRET_KEY, CKK.CHACHA20): _CHACHA_KEY,
     (CKO.SECRET_KEY, CKK.POLY1305): _POLY1305_KEY,
     (CKO.SECRET_KEY, CKK.GENERIC_SECRET): _SECRET_KEY,
