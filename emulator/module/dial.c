@@ -98,7 +98,8 @@ static bool send_both(int fd, const struct frame *first, const struct frame *sec
             return false;
         for (unsigned i = 0; i < 2; i++) {
             size_t gone = (size_t)sent < parts[i].iov_len ? (size_t)sent : parts[i].iov_len;
-            parts[i].iov_base = (uint8_t *)parts[i].iov_base + gone;
+            if (gone) /* an empty frame has no address to count from */
+                parts[i].iov_base = (uint8_t *)parts[i].iov_base + gone;
             parts[i].iov_len -= gone;
             sent -= (ssize_t)gone;
         }
