@@ -128,11 +128,12 @@ class RackProcess:
     """A rack in a process of its own, which ends with this one.
 
     Make one with `start`, end it with `stop` or as a context manager. Without a home of yours it
-    gets a private one, which is deleted at the end.
+    gets a private one, which is deleted at the end. `pid` is its process.
     """
 
     def __init__(self, home: Path, process: "subprocess.Popen[bytes]", *, private: bool) -> None:
         self.home = home
+        self.pid = process.pid
         self._process = process
         self._private = private
 

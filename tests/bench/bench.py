@@ -1,4 +1,4 @@
-"""Measure the emulated key beside SoftHSM2, through python-pkcs11, and print the table.
+"""Measure the emulated key beside SoftHSM2 and print the table.
 
 Each side has a process of its own; the sides take turns, so that both meet the same machine. What
 is printed is the median of the rounds. Nothing is asserted: a bench tells, it does not judge.
@@ -6,32 +6,41 @@ is printed is the median of the rounds. Nothing is asserted: a bench tells, it d
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ukey_emulator import module_path
+from one_call import Share, shares
+from sides import Sides, Worker, sides
+
 from ukey_emulator.remote import RackProcess
 
-HERE = Path(__file__).parent
 UKEY = Path(sys.executable).with_name("ukey")
-SOFTHSM = (
-    "/usr/lib/softhsm/libsofthsm2.so",
-    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
-    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+PAIRED = (
+    ("rsa", "RSA-2048 signature", 1.5),
+    ("p256", "P-256 signature", 1.2),
+    ("find", "find one of 2,000 by label", 50),
+    ("create", "create one among 2,000", 50),
+    ("attribute", "read an attribute", 1.5),
+    ("session", "open and close a session", None),
+    ("random", "32 random bytes", None),
+    ("digest", "SHA-256 of 1 KiB", None),
+    ("aes", "AES-CBC of 1 KiB", None),
 )
+CROWD, FEW, MANY = 2_000, 100, 10_000
+IDLE = 100  # keys that are plugged in and not used
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table; `ratio` is ukeylab to SoftHSM2, None where there is no such side."""
+    """A line of the table; `ratio` is ukeylab to SoftHSM2, None where there is no such side.
+
+    `mark` is what the ratio, or the value where there is none, is measured by; "" for none.
+    """
 
     what: str
     ukeylab: float
@@ -39,68 +48,19 @@ class Row:
     ratio: float | None
     unit: str
     mark: str
-    met: bool
+    met: bool | None
 
 
-class Worker:
-    """One side: a child process that measures what it is told."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-
-    def measure(self, name: str, seconds: float = 0) -> float:
-        """Have it measured; RuntimeError if the child ended."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None  # for the type checker: both are pipes
-        assert stdout is not None
-        stdin.write(json.dumps({"measure": name, "seconds": seconds}) + "\n")
-        stdin.flush()
-        line = stdout.readline()
-        if not line:
-            raise RuntimeError(f"a side of the bench ended while it measured {name}; see above")
-        return float(json.loads(line))
+def rated(what: str, us: float, them: float, least: float | None) -> Row:
+    """Give the row of two rates."""
+    ratio = us / them
+    mark = "" if least is None else f">= {least:g}"
+    return Row(what, us, them, ratio, "/s", mark, None if least is None else ratio >= least)
 
 
-@contextmanager
-def worker(side: str, module: str, environment: dict[str, str]) -> Iterator[Worker]:
-    """Start one side, and end it."""
-    process = subprocess.Popen(
-        [sys.executable, str(HERE / "worker.py"), side, module],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
-    try:
-        yield Worker(process)
-    finally:
-        if process.stdin:
-            process.stdin.close()
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=30)
-
-
-@contextmanager
-def sides() -> Iterator[tuple[Worker, Worker]]:
-    """Start both sides, each with a store of its own."""
-    softhsm = next((path for path in SOFTHSM if Path(path).exists()), None)
-    if softhsm is None:
-        sys.exit("bench: there is no SoftHSM2 here; ci/bootstrap installs it")
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ukey-bench-")))
-        (folder / "tokens").mkdir()
-        configuration = folder / "softhsm2.conf"
-        configuration.write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
-        rack = stack.enter_context(RackProcess.start())
-        ours = {"UKEY_HOME": str(rack.home)}
-        theirs = {"SOFTHSM2_CONF": str(configuration)}
-        yield (
-            stack.enter_context(worker("ukey", module_path(), ours)),
-            stack.enter_context(worker("softhsm2", softhsm, theirs)),
-        )
+def alone(what: str, value: float, unit: str, most: float) -> Row:
+    """Give the row of a value that has no counterpart."""
+    return Row(what, value, None, None, unit, f"<= {most:g} {unit}", value <= most)
 
 
 def compare(
@@ -110,10 +70,62 @@ def compare(
     pairs = []
     for number in range(rounds + 1):
         order = (ours, theirs) if number % 2 else (theirs, ours)
-        found = {side: side.measure(name, seconds) for side in order}
+        found = {side: side.measure(name, seconds=seconds) for side in order}
         pairs.append((found[ours], found[theirs]))
     left, right = zip(*pairs[1:], strict=True)
     return statistics.median(left), statistics.median(right)
+
+
+def work(there: Sides, rounds: int, seconds: float) -> Iterator[Row]:
+    """Measure a key's work on both sides."""
+    for each in (there.ours, there.theirs):
+        each.measure("fill", count=FEW)
+    few = there.ours.measure("find", seconds=seconds)
+    for each in (there.ours, there.theirs):
+        each.measure("fill", count=CROWD)
+    for name, what, least in PAIRED:
+        # Objects that are created stay: not too many, or it is no longer one among 2,000.
+        length = min(seconds, 0.02) if name == "create" else seconds
+        yield rated(what, *compare(name, there.ours, there.theirs, rounds, length), least)
+    us, them = compare("fresh", there.ours, there.theirs, 3 * rounds, 0)
+    ratio = us / them
+    what = "fresh key, ready to sign"
+    yield Row(what, us * 1000, them * 1000, ratio, "ms", "<= 0.1", ratio <= 0.1)
+    single = statistics.median(there.ours.measure("rsa", seconds=seconds) for _ in range(rounds))
+    together = statistics.median(in_parallel(there, rounds, seconds))
+    what = "RSA-2048, 4 processes"
+    yield Row(
+        what, together, None, together / single, "/s", ">= 1.8 of one", together >= 1.8 * single
+    )
+    there.ours.measure("fill", count=MANY)
+    many = there.ours.measure("find", seconds=seconds)
+    yield alone("find: 10,000 objects to 100", few / many, "x", 2)
+
+
+def in_parallel(there: Sides, rounds: int, seconds: float) -> Iterator[float]:
+    """Give how many signatures a second four programs make together on one key."""
+    with there.joined(4) as programs:
+        for _ in range(rounds):
+            for each in programs:
+                each.ask("rsa", seconds=seconds)
+            yield sum(float(each.take()) for each in programs)
+
+
+def memory() -> Iterator[Row]:
+    """Measure the memory of a rack with one key, and with a hundred idle ones more."""
+    with RackProcess.start() as rack, rack.remote() as remote:
+        remote.new_key(label="first")
+        first = resident(rack.pid)
+        yield alone("rack with one key", first / 1024, "MiB", 60)
+        for number in range(IDLE):
+            remote.new_key(label=f"idle {number}")
+        yield alone("each idle key more", (resident(rack.pid) - first) / IDLE, "KiB", 200)
+
+
+def resident(pid: int) -> int:
+    """Give the memory that a process has in use, in KiB."""
+    status = Path(f"/proc/{pid}/status").read_text("ascii")
+    return int(status.split("VmRSS:")[1].split()[0])
 
 
 def startup(rounds: int, *words: str) -> float:
@@ -126,49 +138,41 @@ def startup(rounds: int, *words: str) -> float:
     return statistics.median(taken[1:])
 
 
-def measure(rounds: int, seconds: float) -> list[Row]:
+def measure(rounds: int, seconds: float) -> Iterator[Row]:
     """Measure everything."""
-    rows = []
-    with sides() as (ours, theirs):
-        for name, what, mark in (("rsa", "RSA-2048 signing", 1.3), ("p256", "P-256 signing", 0.8)):
-            us, them = compare(name, ours, theirs, rounds, seconds)
-            rows.append(Row(what, us, them, us / them, "/s", f">= {mark}", met=us / them >= mark))
-        us, them = compare("fresh", ours, theirs, 3 * rounds, seconds)  # short, and of the disk
-        us, them = us * 1000, them * 1000
-        rows.append(
-            Row(
-                "fresh key, ready to sign",
-                us,
-                them,
-                us / them,
-                "ms",
-                "<= 0.1",
-                met=us / them <= 0.1,
-            )
-        )
-    for words, mark in ((("run", "--", "true"), 0.5), (("--help",), 0.2)):
-        took = startup(rounds, *words)
-        name = f"ukey {' '.join(words)}"
-        rows.append(
-            Row(name, took * 1000, None, None, "ms", f"< {mark * 1000:.0f} ms", met=took < mark)
-        )
-    return rows
+    with sides() as there:
+        yield from work(there, rounds, seconds)
+    yield from memory()
+    for words, most in ((("run", "--", "true"), 500), (("--help",), 200)):
+        yield alone(f"ukey {' '.join(words)}", startup(rounds, *words) * 1000, "ms", most)
 
 
 def table(rows: list[Row]) -> str:
     """Lay the rows out as a Markdown table, which reads well in a terminal too."""
     head = ("medians", "ukeylab", "SoftHSM2", "ratio", "mark", "met")
     lines = [
-        "| {:<25} | {:>11} | {:>11} | {:>6} | {:>8} | {} |".format(*head),
-        "|---------------------------|------------:|------------:|-------:|---------:|-----|",
+        "| {:<27} | {:>13} | {:>11} | {:>6} | {:>13} | {:<3} |".format(*head),
+        "|" + "|".join("-" * width for width in (29, 15, 13, 8, 15, 5)) + "|",
     ]
     for row in rows:
-        theirs = "" if row.softhsm2 is None else f"{row.softhsm2:.1f} {row.unit}"
+        theirs = "" if row.softhsm2 is None else f"{row.softhsm2:,.1f} {row.unit}"
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        met = {None: "", True: "yes", False: "no"}[row.met]
         lines.append(
-            f"| {row.what:<25} | {f'{row.ukeylab:.1f} {row.unit}':>11} | {theirs:>11} | {ratio:>6} "
-            f"| {row.mark:>8} | {'yes' if row.met else 'no':<3} |"
+            f"| {row.what:<27} | {f'{row.ukeylab:,.1f} {row.unit}':>13} | {theirs:>11} "
+            f"| {ratio:>6} | {row.mark:>13} | {met:<3} |"
         )
+    return "\n".join(lines)
+
+
+def parts(title: str, found: list[Share]) -> str:
+    """Lay out where the time of a call goes."""
+    whole = sum(share.microseconds for share in found)
+    lines = [f"{title}: {whole:.1f} us"]
+    lines += [
+        f"  {share.microseconds:6.1f} us  {share.microseconds / whole:4.0%}  {share.what}"
+        for share in found
+    ]
     return "\n".join(lines)
 
 
@@ -176,15 +180,20 @@ def main() -> None:
     """Measure, print, and leave the figures in out/bench/bench.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each measure [7]")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of a signing round [1]")
+    parser.add_argument("--seconds", type=float, default=0.5, help="length of a round [0.5]")
     asked = parser.parse_args()
-    rows = measure(asked.rounds, asked.seconds)
+    rows = list(measure(asked.rounds, asked.seconds))
     print(table(rows))
+    profiles = {title: list(found) for title, found in shares(asked.rounds)}
+    for title, found in profiles.items():
+        print("\n" + parts(title, found))
     out = Path("out/bench")
     out.mkdir(parents=True, exist_ok=True)
-    out.joinpath("bench.json").write_text(
-        json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=2) + "\n"
-    )
+    figures = {
+        "rows": [asdict(row) for row in rows],
+        "profiles": {title: [asdict(each) for each in found] for title, found in profiles.items()},
+    }
+    out.joinpath("bench.json").write_text(json.dumps(figures, ensure_ascii=False, indent=2) + "\n")
 
 
 if __name__ == "__main__":
