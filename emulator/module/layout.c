@@ -1,5 +1,9 @@
 /* The structs with pointers that mechanisms have as parameter: parameters.def, walked. */
+#define _GNU_SOURCE
 #include "module.h"
+
+#include <sys/uio.h>
+#include <unistd.h>
 
 #define NUMBER(x) M_NUMBER
 #define BYTE(x) M_BYTE
@@ -16,6 +20,7 @@
 #define TAG(x) M_TAG
 #define TAG_BITS(x) M_TAG_BITS
 #define TAG_16(x) M_TAG_16
+#define PASSWORD(x) M_PASSWORD
 
 #define LAYOUT(name, size, ...) static const struct layout layout_##name = {size, {__VA_ARGS__}};
 #define MESSAGE(name, size, ...) LAYOUT(name, size, __VA_ARGS__)
@@ -119,7 +124,7 @@ static size_t member_size(enum member member)
     case M_NUMBER: case M_BYTES_8: case M_POINTER_8: case M_OAEP_POINTER: case M_SKIPPED:
     case M_TAG_16: return 8;
     case M_BYTES: case M_LENGTH_BYTES: case M_BITS: case M_BYTES_16: case M_ITEMS: case M_IV:
-    case M_TAG: case M_TAG_BITS: return 16;
+    case M_TAG: case M_TAG_BITS: case M_PASSWORD: return 16;
     }
     return 0;
 }
@@ -127,6 +132,23 @@ static size_t member_size(enum member member)
 static bool is_aligned(enum member member)
 {
     return member != M_BYTE && member != M_BYTES_8 && member != M_BYTES_16;
+}
+
+/* PKCS#11 2.40 had the length of a password behind a pointer (CK_PKCS5_PBKD2_PARAMS), later versions
+ * have it in place (..._PARAMS2), and the structs are of one size: NSS still calls with the first.
+ * No address is as low as a password is long (/proc/sys/vm/mmap_min_addr). Through the kernel a
+ * length that is neither does no harm. */
+static uint64_t password_length(uint64_t word)
+{
+    enum { LOWEST_ADDRESS = 0x10000 };
+    CK_ULONG length;
+    struct iovec here = {&length, sizeof(length)};
+    struct iovec there = {(void *)(uintptr_t)word, sizeof(length)};
+
+    if (word < LOWEST_ADDRESS ||
+        process_vm_readv(getpid(), &here, 1, &there, 1, 0) != (ssize_t)sizeof(length))
+        return word;
+    return length;
 }
 
 /* The member at an index of a struct in the program's memory. */
@@ -176,6 +198,10 @@ struct field layout_field(const struct layout *layout, unsigned index, const voi
     case M_BYTES: case M_IV: case M_TAG:
         field.bytes = (uint8_t *)(uintptr_t)first;
         field.size = field.number = second;
+        break;
+    case M_PASSWORD:
+        field.bytes = (uint8_t *)(uintptr_t)first;
+        field.size = field.number = password_length(second);
         break;
     case M_END:
         break;

@@ -72,6 +72,7 @@ const uint8_t *reader_bytes(struct reader *reader, uint64_t size);
 enum member {
     M_END, M_NUMBER, M_BYTE, M_BYTES, M_LENGTH_BYTES, M_BITS, M_BYTES_8, M_BYTES_16, M_POINTER_8,
     M_ITEMS, M_OAEP_POINTER, M_SKIPPED, M_IV, M_TAG, M_TAG_BITS, M_TAG_16,
+    M_PASSWORD,
 };
 
 struct layout {

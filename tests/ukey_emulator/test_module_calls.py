@@ -267,6 +267,19 @@ def test_attribute_values(module: Module, face: ScriptedFace) -> None:
     assert set(short) == {FILLED}
 
 
+PBKD2 = {
+    "source": 1,
+    "salt": b"salt",
+    "n": 4,
+    "rounds": 1000,
+    "prf": 4,
+    "data": None,
+    "m": 0,
+    "password": b"secret",
+}
+PBKD2_READ = Parameter("PBKD2", (1, b"salt", 1000, 4, b"", b"secret"))
+
+
 @pytest.mark.parametrize(
     ("kind", "parameter", "expected"),
     [
@@ -329,6 +342,9 @@ def test_attribute_values(module: Module, face: ScriptedFace) -> None:
             structure(counter=b"\1\0\0\0", bits=32, nonce=b"n" * 12, more=96),
             Parameter("CHACHA20", (b"\1\0\0\0", 32, b"n" * 12, 96)),
         ),
+        (0x3B0, structure(**PBKD2, length=6), PBKD2_READ),
+        (0x3B0, structure(**PBKD2, length=(ctypes.c_ulong * 1)(6)), PBKD2_READ),  # as NSS has it
+        (0x3B0, structure(**PBKD2, length=2**46), Misfit(72)),
     ],
 )
 def test_mechanisms(

@@ -190,6 +190,7 @@ _MEMBERS: dict[str, tuple[Reader, ...]] = {
     "TAG": (_data, None),
     "TAG_BITS": (_data, None),
     "TAG_16": (_data,),
+    "PASSWORD": (_data,),
 }
 
 _ARGUMENTS: dict[str, Reader] = {
