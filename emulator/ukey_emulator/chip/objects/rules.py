@@ -1,14 +1,14 @@
 """The standard's attribute tables, with their footnotes as flags (PKCS#11 3.2 §4, §6)."""
 
 from dataclasses import dataclass
-from enum import IntFlag
+from enum import IntEnum
 
 from ukey_emulator.terms import CKA, CKC, CKK, CKO, CKT
 
 from .kinds import FALSE, TRUE, Kind, number
 
 
-class Note(IntFlag):
+class Note(IntEnum):
     """The footnotes of the attribute tables (PKCS#11 3.2 §4.1, table 13), by their numbers."""
 
     NONE = 0
@@ -36,7 +36,7 @@ class Rule:
     """One row of a table: the kind of the value, its footnotes, and its default if it has one."""
 
     kind: Kind
-    notes: Note = Note.NONE
+    notes: int = Note.NONE
     default: bytes | None = None
 
 

@@ -115,16 +115,19 @@ def amended(
     return changed
 
 
-def _admit(table: Table, attribute: int, value: bytes, forbidden: Note, *, as_so: bool) -> None:
+def _admit(table: Table, attribute: int, value: bytes, forbidden: int, *, as_so: bool) -> None:
     rule = table.get(attribute)
-    name = CKA(attribute).name
     if rule is None:
-        raise Refusal(CKR.TEMPLATE_INCONSISTENT, f"an object of this kind has no CKA_{name}")
+        raise Refusal(
+            CKR.TEMPLATE_INCONSISTENT, f"an object of this kind has no CKA_{CKA(attribute).name}"
+        )
     if rule.notes & forbidden:
-        raise Refusal(CKR.ATTRIBUTE_READ_ONLY, f"CKA_{name} is set by the key alone")
+        raise Refusal(
+            CKR.ATTRIBUTE_READ_ONLY, f"CKA_{CKA(attribute).name} is set by the key alone"
+        )
     check(rule.kind, value)
     if rule.notes & Note.SO_SETS_TRUE and value == TRUE and not as_so:
-        raise Refusal(CKR.ATTRIBUTE_READ_ONLY, f"only the SO sets CKA_{name}")
+        raise Refusal(CKR.ATTRIBUTE_READ_ONLY, f"only the SO sets CKA_{CKA(attribute).name}")
 
 
 def _require_whole(obj: Object, lacking: CKR) -> None:
