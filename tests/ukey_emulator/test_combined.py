@@ -165,3 +165,16 @@ def test_users_with_names_and_other_things_of_version_3(program: Program) -> Non
     program.C_LoginUser(session, CKU.USER, b"123456", b"")
     assert program.C_GetSessionValidationFlags(session, 1, True) == 0
     assert program.rv("C_AsyncGetID", session, b"C_Sign", True) == CKR.SESSION_ASYNC_NOT_SUPPORTED
+
+
+def test_asking_how_long_the_end_is_takes_no_part(program: Program) -> None:
+    """Only an update keeps C_Digest, C_Encrypt and their kin from doing it all (§5.8.2)."""
+    session = program.open(user=CKU.USER)
+    key = secret(program, session, CKK.AES, ENCRYPT=True)
+    program.C_DigestInit(session, SHA256)
+    assert program.C_DigestFinal(session, Out(asked=True, capacity=None)) == 32
+    assert program.rv("C_DigestFinal", session, Out(asked=True, capacity=1)) == CKR.BUFFER_TOO_SMALL
+    assert program.C_Digest(session, TEXT, ROOM) == hashlib.sha256(TEXT).digest()
+    program.C_EncryptInit(session, CBC, key)
+    assert program.C_EncryptFinal(session, Out(asked=True, capacity=None)) == 16
+    assert len(program.C_Encrypt(session, TEXT, ROOM)) == 112

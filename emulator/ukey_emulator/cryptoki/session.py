@@ -67,7 +67,7 @@ class Session:
             if refusal.code is not CKR.BUFFER_TOO_SMALL:
                 self.operations.pop(name, None)
             raise
-        if part:
+        if part and not ends:
             operation.parts = True
         if ends and not isinstance(result, int):
             self.operations.pop(name, None)
