@@ -94,14 +94,25 @@ static void drop_all(void)
 
 /* ---- threads ---- */
 
-static void forget_connection(struct connection *connection)
+static void unlist(struct connection *connection)
 {
     *connection->place = connection->next;
     if (connection->next)
         connection->next->place = connection->place;
-    close_socket(connection);
+}
+
+static void free_frame(struct connection *connection)
+{
     frame_forget(&connection->frame);
     free(connection->frame.bytes);
+    connection->frame = (struct frame){0};
+}
+
+static void forget_connection(struct connection *connection)
+{
+    unlist(connection);
+    close_socket(connection);
+    free_frame(connection);
     free(connection);
 }
 
@@ -153,11 +164,24 @@ static void after_fork_in_parent(void)
     pthread_mutex_unlock(&state.lock);
 }
 
+/* A thread that is not here any more may have been in the middle of a call: what it was just writing,
+ * or giving back, is left as it was. */
+static void forget_inherited(struct connection *connection)
+{
+    if (pthread_mutex_trylock(&connection->busy) == 0) {
+        forget_connection(connection);
+        return;
+    }
+    unlist(connection);
+    if (connection->fd >= 0)
+        close(connection->fd);
+}
+
 static void after_fork_in_child(void)
 {
     pthread_mutex_init(&state.lock, NULL);
     while (state.connections)
-        forget_connection(state.connections);
+        forget_inherited(state.connections);
     pthread_setspecific(state.own, NULL);
     drop_anchor();
     if (module_life() % 2)
@@ -177,18 +201,42 @@ static bool prepare(void)
     return state.prepared;
 }
 
+/* Give back what calls have needed, and the connection of the thread that unloads. Other threads may
+ * still call if the program ends: their connections stay. False if one of them is in a call. */
+static bool free_all(const struct connection *own)
+{
+    bool idle = true;
+
+    for (struct connection *each = state.connections, *next; each; each = next) {
+        next = each->next;
+        if (pthread_mutex_trylock(&each->busy) != 0) {
+            idle = false;
+            continue;
+        }
+        free_frame(each);
+        pthread_mutex_unlock(&each->busy);
+        if (each == own)
+            forget_connection(each);
+    }
+    return idle;
+}
+
 /* Unloaded, or the program ends: no thread that ends later may call into this code. A program may
  * end inside a signal handler, so this must not wait for the lock. */
 __attribute__((destructor)) static void unload(void)
 {
+    struct connection *own;
+
     if (pthread_mutex_trylock(&state.lock) != 0)
         return;
+    own = state.prepared ? pthread_getspecific(state.own) : NULL;
     if (state.prepared)
         pthread_key_delete(state.own);
     state.prepared = false;
     tell_all();
     drop_all();
-    epoch_end();
+    if (free_all(own))
+        epoch_end();
     if (module_life() % 2)
         atomic_fetch_add(&state.life, 1);
     pthread_mutex_unlock(&state.lock);
@@ -227,9 +275,9 @@ static CK_RV open_connection(struct connection *connection, unsigned life, bool 
 {
     CK_RV rv = CKR_NO_RACK;
 
+    pthread_mutex_lock(&state.lock);
     if (state.locking.LockMutex)
         state.locking.LockMutex(state.mutex);
-    pthread_mutex_lock(&state.lock);
     close_socket(connection);
     if (module_life() != life) {
         rv = CKR_CRYPTOKI_NOT_INITIALIZED;
@@ -249,9 +297,9 @@ static CK_RV open_connection(struct connection *connection, unsigned life, bool 
                 rv = CKR_DEVICE_ERROR; /* no descriptor left, say: no reason to end the others */
         }
     }
-    pthread_mutex_unlock(&state.lock);
     if (state.locking.UnlockMutex)
         state.locking.UnlockMutex(state.mutex);
+    pthread_mutex_unlock(&state.lock);
     return rv;
 }
 

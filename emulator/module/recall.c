@@ -166,5 +166,7 @@ void recall_forget(struct recall *recall)
         know_nothing(&recall->answers[i]);
     know_nothing(&recall->length);
     frame_forget(&recall->untold);
+    free(recall->untold.bytes);
+    recall->untold = (struct frame){0};
     recall->began = 0;
 }
