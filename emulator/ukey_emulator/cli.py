@@ -21,6 +21,13 @@ _home_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="The rack's folder.  [default: $UKEY_HOME, else the XDG state folder]",
 )
+_profile_option = click.option(
+    "--profile",
+    default="default",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="What the key is like: a profile that ships, or a file that ends in .toml.",
+)
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -36,8 +43,9 @@ def module() -> None:
 @click.option(
     "--keys", default=1, show_default=True, type=click.IntRange(0, 1000), help="How many."
 )
+@_profile_option
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(keys: int, command: tuple[str, ...]) -> None:
+def run(keys: int, profile: str, command: tuple[str, ...]) -> None:
     """Run COMMAND with a private rack of fresh keys around it.
 
     COMMAND finds UKEY_HOME, PKCS11_MODULE, UKEY_PIN, UKEY_SO_PIN and UKEY_LABEL in its
@@ -47,7 +55,7 @@ def run(keys: int, command: tuple[str, ...]) -> None:
     from .run import run_with_keys  # noqa: PLC0415
 
     try:
-        code = run_with_keys(command, keys)
+        code = run_with_keys(command, keys, profile)
     except (RackError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from error
     sys.exit(code)
@@ -86,19 +94,23 @@ def key() -> None:
 @click.option("--name", help="What the rack calls it.  [default: key-N]")
 @click.option("--label", help="Its token label.  [default: ukey-XXXXXXXX]")
 @click.option("--tries", default=10, show_default=True, help="Tries of each PIN.")
+@_profile_option
 @click.option("--blank", is_flag=True, help="Leave its token uninitialised, without PINs.")
 def new_key(
     home: Path | None,
     name: str | None,
     label: str | None,
     tries: int,
+    profile: str,
     *,
     blank: bool,
     as_json: bool,
 ) -> None:
     """Make a fresh key and plug it in; user PIN 123456, SO PIN 12345678."""
     with _remote(home) as remote:
-        made = remote.new_key(name=name, label=label, tries=tries, initialized=not blank)
+        made = remote.new_key(
+            name=name, label=label, tries=tries, initialized=not blank, profile=profile
+        )
         _show([made], as_json=as_json)
 
 

@@ -65,8 +65,14 @@ class Remote:
         so_pin: str = "12345678",
         tries: int = 10,
         initialized: bool = True,
+        profile: str | Path = "default",
     ) -> KeyInfo:
-        """Make a fresh key and plug it in; `tries` holds for both PINs."""
+        """Make a fresh key and plug it in; `tries` holds for both PINs.
+
+        `profile` is the name of a profile or the path of its file, which ends in .toml.
+        """
+        if str(profile).endswith(".toml"):
+            profile = Path(profile).absolute()  # the rack may stand in another folder
         return KeyInfo(
             **self._ask(
                 "key.new",
@@ -76,6 +82,7 @@ class Remote:
                 so_pin=so_pin,
                 tries=tries,
                 initialized=initialized,
+                profile=str(profile),
             )
         )
 

@@ -20,16 +20,17 @@ _NOT_STARTED = 126
 _SIGNALLED = 128
 
 
-def run_with_keys(command: Sequence[str], keys: int) -> int:
-    """Run a program with `keys` fresh keys plugged in; give its exit code.
+def run_with_keys(command: Sequence[str], keys: int, profile: str) -> int:
+    """Run a program with `keys` fresh keys of a profile plugged in; give its exit code.
 
     Its environment has UKEY_HOME, PKCS11_MODULE and of the first key UKEY_PIN, UKEY_SO_PIN and
-    UKEY_LABEL. Everything is gone afterwards. RackError if the rack cannot run.
+    UKEY_LABEL. Everything is gone afterwards. RackError if the rack cannot run or the profile is
+    of no use.
     """
     with tempfile.TemporaryDirectory(prefix="ukey-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         with Rack(home, lasting=False) as rack:
-            made = [rack.keys.new(pin=_PIN, so_pin=_SO_PIN) for _ in range(keys)]
+            made = [rack.keys.new(pin=_PIN, so_pin=_SO_PIN, profile=profile) for _ in range(keys)]
             return _run(command, _environment(home, made))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ukey_emulator.chip import Chip, Refusal
 from ukey_emulator.chip.chip import Factory
+from ukey_emulator.profiles import DEFAULT, Profile, ProfileError
 from ukey_emulator.slots import Slot, Slots
 
 from .home import RackError
@@ -86,8 +87,12 @@ class Keyring:
         so_pin: str = "12345678",
         tries: int = 10,
         initialized: bool = True,
+        profile: str = DEFAULT,
     ) -> KeyInfo:
-        """Make a key and plug it in; without `initialized` its token has no PINs yet."""
+        """Make a key and plug it in; without `initialized` its token has no PINs yet.
+
+        What it is like says a profile, by its name or the path of its file; the key stays so.
+        """
         with self._lock:
             name = name or self._free_name()
             if not _NAME.fullmatch(name):
@@ -99,12 +104,21 @@ class Keyring:
                 raise RackError(f"the label has more than {_LABEL_BYTES} bytes of UTF-8")
             if tries not in _TRIES:
                 raise RackError("a PIN has 1 to 255 tries")
+            try:
+                wanted = Profile.load(profile)
+            except ProfileError as error:
+                raise RackError(f"the profile cannot be used: {error}") from error
             factory = self._factory(pin, so_pin, tries) if initialized else None
             path = self._folder / (name + _SUFFIX)
             serial = secrets.token_hex(8).upper()
             try:
                 chip = Chip.make(
-                    path, serial, label if initialized else "", factory, lasting=self._lasting
+                    path,
+                    serial,
+                    label if initialized else "",
+                    factory,
+                    lasting=self._lasting,
+                    without=wanted.without,
                 )
             except Refusal as refusal:
                 self._delete(path)

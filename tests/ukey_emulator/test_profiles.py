@@ -1,0 +1,133 @@
+"""Profiles: what they may say, and that a key stays as its profile says."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ukey_emulator import module_path
+from ukey_emulator.profiles import DEFAULT, Profile, ProfileError
+from ukey_emulator.remote import RackProcess, RemoteError
+from ukey_emulator.terms import CKM
+
+UKEY = Path(sys.executable).parent / "ukey"
+OFF = '[mechanisms]\noff = ["CKM_SHA_1", "CKM_SHA_1_HMAC"]\n'
+INVALID = "CKR_MECHANISM_INVALID"
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    path = tmp_path / "strict.toml"
+    path.write_text(OFF)
+    return path
+
+
+def run(*command: str | Path, cwd: Path, home: Path | None = None) -> tuple[int, str]:
+    environment = {**os.environ, "UKEY_HOME": str(home or cwd), "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=60,
+        env=environment,
+        cwd=cwd,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def tool(home: Path, *words: str | Path) -> str:
+    return run("pkcs11-tool", "--module", module_path(), *words, cwd=home)[1]
+
+
+def digest(home: Path, mechanism: str) -> str:
+    text = home / "text"
+    text.write_text("text")
+    return tool(home, "--hash", "--mechanism", mechanism, "--input-file", text)
+
+
+def test_the_default_profile_switches_nothing_off() -> None:
+    assert Profile.load(DEFAULT) == Profile("default", frozenset())
+
+
+def test_a_file_may_leave_everything_out(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("")
+    assert Profile.load(str(path)) == Profile("mine", frozenset())
+    path.write_text('name = "yours"\n' + OFF)
+    assert Profile.load(str(path)) == Profile("yours", frozenset({CKM.SHA_1, CKM.SHA_1_HMAC}))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[mechanisms]\noff = ["CKM_SHA1"]', "no mechanism 'CKM_SHA1'; close to it are: CKM_SHA_1"),
+        ('[mechanisms]\noff = ["SHA_1"]', "no mechanism 'SHA_1'; close to it are: CKM_SHA_1"),
+        ('[mechanisms]\noff = ["CKM_"]', "no mechanism 'CKM_'"),
+        ('[mechanisms]\noff = "CKM_SHA_1"', "a list of names"),
+        ("[mechanisms]\noff = [544]", "a list of names"),
+        ('mechanisms = "none"', "is a table"),
+        ("[mechanism]", "no member 'mechanism'; close to it are: mechanisms"),
+        ("[mechanisms]\nof = []", r"no member of \[mechanisms\] 'of'; close to it are: off"),
+        ("colour = 1", "no member 'colour'; there are: name, mechanisms"),
+        ("name = 7", "name is a string"),
+        ("[mechanisms", "Expected"),
+        (b"name = '\xff'", "utf-8"),
+    ],
+)
+def test_a_profile_that_is_none_says_where_and_what(
+    tmp_path: Path, text: str | bytes, message: str
+) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(ProfileError, match=message) as caught:
+        Profile.load(str(path))
+    assert str(path) in str(caught.value)
+
+
+def test_a_profile_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match="no profile 'strict'; there are: default, or a file"):
+        Profile.load("strict")
+    with pytest.raises(ProfileError, match="No such file"):
+        Profile.load(str(tmp_path / "none.toml"))
+
+
+def test_a_key_keeps_what_its_profile_said(tmp_path: Path, profile: Path) -> None:
+    home = tmp_path / "home"
+    with RackProcess.start(home) as rack, rack.remote() as remote:
+        remote.new_key(name="strict", label="strict", profile=profile)
+        profile.write_text('[mechanisms]\noff = ["CKM_SHA1"]')
+        with pytest.raises(RemoteError, match="close to it are: CKM_SHA_1"):
+            remote.new_key(name="odd", profile=profile)
+        assert [key.name for key in remote.keys()] == ["strict"]
+    profile.unlink()
+    with RackProcess.start(home):
+        listed = tool(home, "--list-mechanisms")
+        assert "SHA256" in listed
+        assert "SHA-1," not in listed
+        assert "SHA-1-HMAC," not in listed
+        assert INVALID in digest(home, "SHA-1")
+        assert INVALID not in digest(home, "SHA256")
+
+
+def test_the_commands_take_a_profile(tmp_path: Path, profile: Path) -> None:
+    home = tmp_path / "home"
+    command = f"pkcs11-tool --module '{module_path()}' --list-mechanisms"
+    where = {"cwd": tmp_path, "home": home}
+    code, told = run(UKEY, "run", "--profile", profile.name, "--", "sh", "-c", command, **where)
+    assert code == 0
+    assert "SHA-1," not in told
+    code, told = run(UKEY, "run", "--", "sh", "-c", command, **where)
+    assert "SHA-1," in told
+    code, told = run(UKEY, "run", "--profile", "strict", "--", "true", **where)
+    assert (code, "Traceback" in told) == (1, False)
+    assert "no profile 'strict'" in told
+    with RackProcess.start(home):
+        # The file is named as it is seen from here, not from where the rack stands.
+        code, told = run(UKEY, "key", "new", "--profile", profile.name, **where)
+        assert code == 0, told
+        assert INVALID in digest(home, "SHA-1")
