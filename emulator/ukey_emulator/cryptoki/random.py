@@ -1,27 +1,37 @@
 """Random numbers (PKCS#11 3.2 §5.19)."""
 
 import secrets
+from pathlib import Path
 
 from ukey_emulator.chip import Refusal
 from ukey_emulator.terms import CKR
 
 from .application import Application
 from .session import Session
+from .wire import FRAME_LIMIT
 
-_MOST = 1 << 20
+# What fits into one answer of the rack.
+_MOST = FRAME_LIMIT - 4096
+_SOURCE = Path("/dev/urandom")
 
 
 def C_SeedRandom(app: Application, session: Session, seed: bytes | None) -> None:
-    """Refuse a seed: the key draws from the system's own source (PKCS#11 3.2 §5.19.1)."""
+    """Mix a seed into the system's own source, from which the key draws (PKCS#11 3.2 §5.19.1).
+
+    CKR_RANDOM_SEED_NOT_SUPPORTED where the system lets no program do so.
+    """
     if seed is None:
         raise Refusal(CKR.ARGUMENTS_BAD, "the seed is NULL")
-    raise Refusal(CKR.RANDOM_SEED_NOT_SUPPORTED)
+    try:
+        _SOURCE.write_bytes(seed)
+    except OSError as error:
+        raise Refusal(CKR.RANDOM_SEED_NOT_SUPPORTED, str(error)) from None
 
 
 def C_GenerateRandom(app: Application, session: Session, length: int | None) -> bytes:
-    """Draw random bytes (PKCS#11 3.2 §5.19.2), at most a mebibyte at a time."""
+    """Draw random bytes (PKCS#11 3.2 §5.19.2); CKR_DEVICE_MEMORY for more than an answer holds."""
     if length is None:
         raise Refusal(CKR.ARGUMENTS_BAD, "the buffer is NULL")
     if length > _MOST:
-        raise Refusal(CKR.ARGUMENTS_BAD, f"at most {_MOST} bytes at a time")
+        raise Refusal(CKR.DEVICE_MEMORY, f"at most {_MOST} bytes at a time")
     return secrets.token_bytes(length)
