@@ -11,7 +11,9 @@ from ukey_emulator.terms import CKA, CKR
 
 MIN_BITS = 1024
 MAX_BITS = 4096
-_MIN_IMPORT_BITS = 1024
+# What is brought along may be weaker or longer than what the key makes itself.
+MIN_USED_BITS = 512
+MAX_USED_BITS = 16384
 _USUAL_EXPONENTS = (3, 65537)
 _MAX_EXPONENT_BITS = 64
 
@@ -63,6 +65,14 @@ def load_private(attributes: dict[int, bytes]) -> rsa.RSAPrivateKey:
     return numbers.private_key(unsafe_skip_rsa_key_validation=True)
 
 
+def private_power(key: rsa.RSAPrivateKey, number: int) -> int:
+    """Raise a number below the modulus to the private exponent, by the Chinese remainders."""
+    numbers = key.private_numbers()
+    first = pow(number, numbers.dmp1, numbers.p)
+    second = pow(number, numbers.dmq1, numbers.q)
+    return second + (first - second) * numbers.iqmp % numbers.p * numbers.q
+
+
 def public_attributes(key: rsa.RSAPublicKey) -> dict[int, bytes]:
     """Give the attributes that only a public key's material has."""
     numbers = key.public_numbers()
@@ -101,6 +111,7 @@ def complete_public(attributes: dict[int, bytes]) -> None:
 def complete_private(attributes: dict[int, bytes]) -> None:
     """Check the numbers of an imported private key and add those that were left out.
 
+    Of the public exponent and the primes both may be missing if the exponent is a usual one.
     CKR_TEMPLATE_INCOMPLETE if they do not determine the key, CKR_ATTRIBUTE_VALUE_INVALID if they
     contradict each other.
     """
@@ -111,8 +122,7 @@ def complete_private(attributes: dict[int, bytes]) -> None:
     e = as_integer(attributes.get(CKA.PUBLIC_EXPONENT, b""))
     try:
         if not p or not q:
-            if not e:
-                raise Refusal(CKR.TEMPLATE_INCOMPLETE, "neither primes nor public exponent")
+            e = e or _usual_exponent(n, d)
             p, q = rsa.rsa_recover_prime_factors(n, e, d)
         if not e:
             e = pow(d, -1, (p - 1) * (q - 1))
@@ -139,6 +149,14 @@ def complete_private(attributes: dict[int, bytes]) -> None:
     )
 
 
+def _usual_exponent(n: int, d: int) -> int:
+    """Find the public exponent of n and d; CKR_TEMPLATE_INCOMPLETE if it is no usual one."""
+    for e in _USUAL_EXPONENTS:
+        if pow(2, e * d, n) == 2:  # noqa: PLR2004 - a number that comes back as itself
+            return e
+    raise Refusal(CKR.TEMPLATE_INCOMPLETE, "neither primes nor public exponent")
+
+
 def _public_numbers(attributes: dict[int, bytes]) -> rsa.RSAPublicNumbers:
     return rsa.RSAPublicNumbers(
         as_integer(attributes[CKA.PUBLIC_EXPONENT]), as_integer(attributes[CKA.MODULUS])
@@ -146,5 +164,5 @@ def _public_numbers(attributes: dict[int, bytes]) -> rsa.RSAPublicNumbers:
 
 
 def _refuse_size(bits: int) -> None:
-    if not _MIN_IMPORT_BITS <= bits <= MAX_BITS:
+    if not MIN_USED_BITS <= bits <= MAX_USED_BITS:
         raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, f"no RSA keys of {bits} bits")

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ukey_emulator.chip.keys import Material, montgomery, secret
 from ukey_emulator.chip.keys import ec as curves
 from ukey_emulator.chip.keys.curves import octet_string
-from ukey_emulator.chip.keys.rsa import MAX_BITS, MIN_BITS
+from ukey_emulator.chip.keys.rsa import MAX_USED_BITS, MIN_USED_BITS
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKF, CKK, CKM, CKR
 
@@ -118,7 +118,7 @@ def _point_length(key: Material) -> int:
 _SIZES = (curves.MIN_BITS, curves.MAX_BITS)
 
 MECHANISMS = (
-    RsaAes(CKM.RSA_AES_KEY_WRAP, (MIN_BITS, MAX_BITS)),
+    RsaAes(CKM.RSA_AES_KEY_WRAP, (MIN_USED_BITS, MAX_USED_BITS)),
     EcdhAes(CKM.ECDH_AES_KEY_WRAP, _SIZES),
     CofactorEcdhAes(CKM.ECDH_COF_AES_KEY_WRAP, _SIZES),
     MontgomeryEcdhAes(CKM.ECDH_X_AES_KEY_WRAP, _SIZES),

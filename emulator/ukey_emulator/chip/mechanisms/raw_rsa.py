@@ -46,7 +46,8 @@ class Raw:
             raise Refusal(self._too_long, f"at most {self.length} bytes")
         number = int.from_bytes(data, "big")
         if isinstance(self._key, rsa.RSAPrivateKey):
-            power = _private_power(self._key, number, self._too_long)
+            public = self._key.public_key().public_numbers()
+            power = keys.private_power(self._key, _below(number, public.n, self._too_long))
         else:
             public = self._key.public_numbers()
             power = pow(_below(number, public.n, self._too_long), public.e, public.n)
@@ -57,15 +58,6 @@ def _below(number: int, modulus: int, code: CKR) -> int:
     if number >= modulus:
         raise Refusal(code, "not below the modulus")
     return number
-
-
-def _private_power(key: rsa.RSAPrivateKey, number: int, code: CKR) -> int:
-    """Raise to the private exponent by the Chinese remainder theorem."""
-    numbers = key.private_numbers()
-    _below(number, numbers.public_numbers.n, code)
-    first = pow(number, numbers.dmp1, numbers.p)
-    second = pow(number, numbers.dmq1, numbers.q)
-    return second + (first - second) * numbers.iqmp % numbers.p * numbers.q
 
 
 class RawVerifier:
@@ -192,4 +184,4 @@ class _Signing:
         return self._power.finish()
 
 
-MECHANISMS = (X509(CKM.RSA_X_509, (keys.MIN_BITS, keys.MAX_BITS)),)
+MECHANISMS = (X509(CKM.RSA_X_509, (keys.MIN_USED_BITS, keys.MAX_USED_BITS)),)

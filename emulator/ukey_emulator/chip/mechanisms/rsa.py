@@ -27,9 +27,11 @@ from .base import (
 )
 from .digests import algorithm, mask_algorithm
 from .messages import message
+from .oaep import OaepPadding
 
-_SIZES = (keys.MIN_BITS, keys.MAX_BITS)
+_SIZES = (keys.MIN_USED_BITS, keys.MAX_USED_BITS)
 _PKCS1_OVERHEAD = 11
+_LIBRARY_OAEP = {"sha1", "sha224", "sha256", "sha384", "sha512"}
 _PSS_PARAMETERS = struct.Struct("<QQQ")
 
 
@@ -271,7 +273,9 @@ class Oaep(_Encapsulating):
         pad, _ = self._scheme(parameter)
         return RsaDecryption(private_key(key), pad)
 
-    def _scheme(self, parameter: Parameter) -> tuple[AsymmetricPadding, hashes.HashAlgorithm]:
+    def _scheme(
+        self, parameter: Parameter
+    ) -> tuple[AsymmetricPadding | OaepPadding, hashes.HashAlgorithm]:
         match parameter:
             case (int(hash_type), int(generator), int(source), bytes() | None as label):
                 pass
@@ -279,9 +283,10 @@ class Oaep(_Encapsulating):
                 raise Refusal(CKR.MECHANISM_PARAM_INVALID, "CK_RSA_PKCS_OAEP_PARAMS expected")
         if source not in (0, CKZ.DATA_SPECIFIED) or (source == 0 and label):
             raise Refusal(CKR.MECHANISM_PARAM_INVALID, f"no label source {source:#x}")
-        chosen = algorithm(hash_type)
-        mask = padding.MGF1(mask_algorithm(generator))
-        return padding.OAEP(mask, chosen, label or None), chosen
+        chosen, mask = algorithm(hash_type), mask_algorithm(generator)
+        if {chosen.name, mask.name} <= _LIBRARY_OAEP:
+            return padding.OAEP(padding.MGF1(mask), chosen, label or None), chosen
+        return OaepPadding(chosen, mask, label or b""), chosen
 
 
 class OneBlock:
@@ -312,7 +317,9 @@ class RsaEncryption(OneBlock):
 
     exact = True
 
-    def __init__(self, key: rsa.RSAPublicKey, pad: AsymmetricPadding, overhead: int) -> None:
+    def __init__(
+        self, key: rsa.RSAPublicKey, pad: AsymmetricPadding | OaepPadding, overhead: int
+    ) -> None:
         super().__init__(key.key_size)
         self._key = key
         self._pad = pad
@@ -322,6 +329,8 @@ class RsaEncryption(OneBlock):
         """Give the ciphertext; CKR_DATA_LEN_RANGE if the plaintext is too long."""
         if len(self._data) > self._most:
             raise Refusal(CKR.DATA_LEN_RANGE, f"at most {self._most} bytes")
+        if isinstance(self._pad, OaepPadding):
+            return self._pad.encrypt(self._key, self._data)
         return self._key.encrypt(self._data, self._pad)
 
 
@@ -330,7 +339,7 @@ class RsaDecryption(OneBlock):
 
     exact = False
 
-    def __init__(self, key: rsa.RSAPrivateKey, pad: AsymmetricPadding) -> None:
+    def __init__(self, key: rsa.RSAPrivateKey, pad: AsymmetricPadding | OaepPadding) -> None:
         super().__init__(key.key_size)
         self._key = key
         self._pad = pad
@@ -339,6 +348,8 @@ class RsaDecryption(OneBlock):
         """Give the plaintext; CKR_ENCRYPTED_DATA_INVALID if that of OAEP is none."""
         if len(self._data) != self._length:
             raise Refusal(CKR.ENCRYPTED_DATA_LEN_RANGE, f"a ciphertext has {self._length} bytes")
+        if isinstance(self._pad, OaepPadding):
+            return self._pad.decrypt(self._key, self._data)
         try:
             return self._key.decrypt(self._data, self._pad)
         except ValueError:
@@ -385,7 +396,7 @@ def public_key(key: Material) -> rsa.RSAPublicKey:
 
 
 MECHANISMS = (
-    PairGeneration(CKM.RSA_PKCS_KEY_PAIR_GEN, _SIZES),
+    PairGeneration(CKM.RSA_PKCS_KEY_PAIR_GEN, (keys.MIN_BITS, keys.MAX_BITS)),
     Pkcs1(CKM.RSA_PKCS, _SIZES),
     Pkcs1Hashed(CKM.SHA1_RSA_PKCS, CKM.SHA_1),
     Pkcs1Hashed(CKM.SHA224_RSA_PKCS, CKM.SHA224),
