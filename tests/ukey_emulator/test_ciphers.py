@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from program import ROOM, Program, attributes
 
-from ukey_emulator.cryptoki.wire import Mechanism, Parameter
+from ukey_emulator.chip.mechanisms.gcm import AnyNonce
+from ukey_emulator.cryptoki.wire import Mechanism, Out, Parameter
 from ukey_emulator.terms import CKA, CKK, CKM, CKO, CKR, CKU
 
 KEY = bytes(range(32))
@@ -181,17 +182,56 @@ def test_modes_of_streams_wrap_keys(program: Program, mechanism: Mechanism) -> N
     assert program.read(session, back, CKA.VALUE) == TEXT[:19]
 
 
-@pytest.mark.parametrize(("iv", "taken"), [(7, False), (8, True), (128, True), (129, False)])
-def test_how_long_an_iv_of_gcm_is(program: Program, iv: int, taken: bool) -> None:
-    """GCM itself has no such bounds; the library has, and what it cannot do is refused."""
+@pytest.mark.parametrize("iv", [b"", *(bytes(range(7)) * n for n in (1, 2, 18, 19, 200))])
+def test_an_iv_of_gcm_has_any_length(program: Program, iv: bytes) -> None:
+    """From one byte on; beyond 128 the library has none, but published vectors have."""
     session = program.open(user=CKU.USER)
     key = secret(program, session, KEY, CKK.AES)
-    mechanism = Mechanism(CKM.AES_GCM, Parameter("GCM", (bytes(iv), 8 * iv, b"", 128)))
-    code = program.rv("C_EncryptInit", session, mechanism, key)
-    assert code == (CKR.OK if taken else CKR.MECHANISM_PARAM_INVALID)
-    if taken:
-        sealed = program.C_Encrypt(session, TEXT, ROOM)
-        assert sealed == AESGCM(KEY).encrypt(bytes(iv), TEXT, b"")
+    mechanism = Mechanism(CKM.AES_GCM, Parameter("GCM", (iv, 8 * len(iv), TEXT[:21], 96)))
+    if not iv:
+        code = program.rv("C_EncryptInit", session, mechanism, key)
+        assert code == CKR.MECHANISM_PARAM_INVALID
+        return
+    sealed = encrypt(program, session, mechanism, key, TEXT, step=37)
+    if 8 <= len(iv) <= 128:
+        assert sealed == AESGCM(KEY).encrypt(iv, TEXT, TEXT[:21])[:-4]
+    assert encrypt(program, session, mechanism, key, TEXT) == sealed
+    assert decrypt(program, session, mechanism, key, sealed, step=50) == TEXT
+    spoilt = sealed[:-1] + bytes([sealed[-1] ^ 1])
+    program.C_DecryptInit(session, mechanism, key)
+    assert program.rv("C_Decrypt", session, spoilt, ROOM) == CKR.AEAD_DECRYPT_FAILED
+
+
+@pytest.mark.parametrize("step", [5, 16, 96])
+def test_the_counter_of_gcm_begins_again_within_its_four_bytes(step: int) -> None:
+    """Under this key the counter of this IV starts at fffffffe; of such an IV the library knows."""
+    iv = bytes.fromhex("e350fe4ecc9a2c77f7a77c11373e90ca")
+    message = AnyNonce(KEY, iv, sealing=True)
+    message.add(b"additional")
+    sealed = b"".join(message.update(TEXT[at : at + step]) for at in range(0, len(TEXT), step))
+    assert sealed + message.tag() == AESGCM(KEY).encrypt(iv, TEXT, b"additional")
+
+
+@pytest.mark.parametrize("data", [TEXT[:5], TEXT[:40]])
+def test_a_question_for_the_room_of_a_part_is_never_answered_by_nothing(
+    program: Program, data: bytes
+) -> None:
+    """Wrappers make a NULL buffer of a length of 0, and the data would never be taken (§5.2)."""
+    session = program.open(user=CKU.USER)
+    key = secret(program, session, KEY, CKK.AES)
+    for mechanism in (
+        Mechanism(CKM.AES_GCM, Parameter("GCM", (IV, 128, b"", 128))),
+        Mechanism(CKM.AES_CBC_PAD, IV),
+    ):
+        sealed = encrypt(program, session, mechanism, key, data)
+        for name, source, wanted in (("Encrypt", data, sealed), ("Decrypt", sealed, data)):
+            getattr(program, f"C_{name}Init")(session, mechanism, key)
+            update = getattr(program, f"C_{name}Update")
+            room = update(session, source, Out(asked=True, capacity=None))
+            assert room >= len(source)
+            got = update(session, source, ROOM)
+            assert len(got) <= room
+            assert got + getattr(program, f"C_{name}Final")(session, ROOM) == wanted
 
 
 @pytest.mark.parametrize("bits", [32, 64, 96, 104, 112, 120, 128])
@@ -374,7 +414,7 @@ def test_keys_derived_by_encryption(
     assert [byte & 0xFE for byte in value] == [byte & 0xFE for byte in whole[:24]]
     assert all(byte.bit_count() % 2 for byte in value)
     for template, code in (
-        (attributes(VALUE_LEN=33), CKR.TEMPLATE_INCONSISTENT),
+        (attributes(VALUE_LEN=33), CKR.DATA_LEN_RANGE),
         (attributes(KEY_TYPE=int(CKK.DES3), VALUE_LEN=16), CKR.TEMPLATE_INCONSISTENT),
         (attributes(CLASS=int(CKO.DATA)), CKR.TEMPLATE_INCONSISTENT),
     ):

@@ -1,5 +1,7 @@
 """AES-GCM, AES-CCM and AES-GMAC (PKCS#11 3.2 §6.13)."""
 
+import hmac
+
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import modes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
@@ -12,10 +14,11 @@ from .aead import Aead, Sealer, Terms
 from .aes import AES
 from .base import Parameter, Signer, Verifier
 from .blockciphers import BlockMechanism
+from .gcm import AnyNonce
 from .macs import Comparing
 
 _BLOCK = 16
-_GCM_NONCES = range(8, 129)
+_LIBRARY_NONCES = range(8, 129)
 _GCM_TAGS = (32, 64, 96, 104, 112, 120, 128)
 _CCM_NONCES = range(7, 14)
 _CCM_TAGS = (4, 6, 8, 10, 12, 14, 16)
@@ -25,15 +28,21 @@ _SHORT_EXTRA = 0xFF00
 class GcmSealer:
     """One message under GCM."""
 
-    def __init__(self, key: Material, terms: Terms) -> None:
-        self._context = AES.cipher(key, modes.GCM(terms.nonce)).encryptor()
-        self._context.authenticate_additional_data(terms.extra)
+    def __init__(self, key: Material, nonce: bytes) -> None:
+        self._context = AES.cipher(key, modes.GCM(nonce)).encryptor()
+        self.add = self._context.authenticate_additional_data
         self.update = self._context.update
 
     def tag(self) -> bytes:
         """Give the whole tag."""
         self._context.finalize()
         return self._context.tag
+
+
+def _gcm_sealer(key: Material, nonce: bytes) -> GcmSealer | AnyNonce:
+    if len(nonce) in _LIBRARY_NONCES:
+        return GcmSealer(key, nonce)
+    return AnyNonce(key, nonce, sealing=True)
 
 
 class Gcm(Aead):
@@ -75,10 +84,19 @@ class Gcm(Aead):
 
     def sealer(self, key: Material, terms: Terms) -> Sealer:
         """Begin to seal one message."""
-        return GcmSealer(key, terms)
+        sealer = _gcm_sealer(key, terms.nonce)
+        sealer.add(terms.extra)
+        return sealer
 
     def opened(self, key: Material, terms: Terms, sealed: bytes, tag: bytes) -> bytes:
         """Open one message."""
+        if len(terms.nonce) not in _LIBRARY_NONCES:
+            opener = AnyNonce(key, terms.nonce, sealing=False)
+            opener.add(terms.extra)
+            clear = opener.update(sealed)
+            if not hmac.compare_digest(opener.tag()[: terms.tag_length], tag):
+                raise Refusal(CKR.AEAD_DECRYPT_FAILED)
+            return clear
         mode = modes.GCM(terms.nonce, min_tag_length=terms.tag_length)
         context = AES.cipher(key, mode).decryptor()
         context.authenticate_additional_data(terms.extra)
@@ -90,7 +108,7 @@ class Gcm(Aead):
 
 
 def _checked(terms: Terms, tag_bits: int) -> Terms:
-    if len(terms.nonce) not in _GCM_NONCES or tag_bits not in _GCM_TAGS:
+    if not terms.nonce or tag_bits not in _GCM_TAGS:
         raise Refusal(CKR.MECHANISM_PARAM_INVALID, "no such IV or tag length")
     return terms
 
@@ -213,14 +231,13 @@ class GmacSigner:
     """A GMAC under way."""
 
     def __init__(self, key: Material, terms: Terms) -> None:
-        self._context = AES.cipher(key, modes.GCM(terms.nonce)).encryptor()
-        self.update = self._context.authenticate_additional_data
+        self._sealer = _gcm_sealer(key, terms.nonce)
+        self.update = self._sealer.add
         self.length = terms.tag_length
 
     def finish(self) -> bytes:
         """Give the code."""
-        self._context.finalize()
-        return self._context.tag[: self.length]
+        return self._sealer.tag()[: self.length]
 
 
 class Gmac(BlockMechanism):

@@ -113,7 +113,10 @@ class EncryptData(BlockMechanism):
     flags = CKF.DERIVE
 
     def derive(self, base: Material, parameter: Parameter, length: int | None) -> bytes:
-        """Derive; the parameter is CK_KEY_DERIVATION_STRING_DATA, with the IV before it in CBC."""
+        """Derive; the parameter is CK_KEY_DERIVATION_STRING_DATA, with the IV before it in CBC.
+
+        CKR_DATA_LEN_RANGE if the data is shorter than the key (§6.15.2).
+        """
         block = self.family.block
         match parameter:
             case (bytes(data),):
@@ -124,7 +127,9 @@ class EncryptData(BlockMechanism):
                 raise Refusal(CKR.MECHANISM_PARAM_INVALID, "the data to encrypt is missing")
         if len(data) % block or not data:
             raise Refusal(CKR.MECHANISM_PARAM_INVALID, "the data has whole blocks")
-        return leading(context.update(data), length)
+        if length is not None and length > len(data):
+            raise Refusal(CKR.DATA_LEN_RANGE, f"{len(data)} bytes make no key of {length}")
+        return context.update(data)[:length]
 
 
 def leading(value: bytes, length: int | None) -> bytes:
