@@ -17,8 +17,8 @@ ED25519, ED448 = "edwards25519", "edwards448"
 _LENGTHS = {ED25519: 32, ED448: 57}
 MIN_BITS, MAX_BITS = 255, 448
 
-# Keys named by their curve follow RFC 8032 with all of its schemes, those named by an object
-# identifier are only for the pure one (§6.3.16).
+# Keys named by their curve follow RFC 8032, where a parameter always names a scheme; those named
+# by an object identifier sign purely until a parameter asks for more (RFC 8410, §6.3.16).
 _BY_CURVE = {named(ED25519): ED25519, named(ED448): ED448}
 _BY_IDENTIFIER = {
     identified("1.3.101.112"): ED25519,
@@ -31,7 +31,7 @@ _PARAMETERS = {ED25519: identified("1.3.101.112"), ED448: identified("1.3.101.11
 
 @dataclass(frozen=True, slots=True)
 class EdwardsPrivate:
-    """A private key; `pure` is true if only the pure scheme goes with it."""
+    """A private key; `pure` is true if an empty parameter means the pure scheme."""
 
     key: PrivateKey
     pure: bool
@@ -43,7 +43,7 @@ class EdwardsPrivate:
 
 @dataclass(frozen=True, slots=True)
 class EdwardsPublic:
-    """A public key; `pure` is true if only the pure scheme goes with it."""
+    """A public key; `pure` is true if an empty parameter means the pure scheme."""
 
     key: PublicKey
     pure: bool

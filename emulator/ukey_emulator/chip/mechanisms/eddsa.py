@@ -84,9 +84,7 @@ def _scheme(parameter: Parameter, *, pure: bool, small: bool) -> Scheme:
             raise Refusal(CKR.MECHANISM_PARAM_INVALID, "CK_EDDSA_PARAMS expected")
     if prehashed not in (0, 1) or len(context or b"") > _MAX_CONTEXT:
         raise Refusal(CKR.MECHANISM_PARAM_INVALID, "no such flag, or too long a context")
-    if pure and (prehashed or context):
-        raise Refusal(CKR.MECHANISM_PARAM_INVALID, "a curve named by RFC 8410 signs purely")
-    if pure or (not small and not prehashed and not context):
+    if (pure or not small) and not prehashed and not context:
         return None
     return bool(prehashed), context or b""
 
