@@ -22,6 +22,13 @@ def data(program: Program, session: int, **more: object) -> int:
     return int(program.C_CreateObject(session, attributes(**{**DATA, **more}), True))
 
 
+def test_a_label_of_random_bytes_is_kept(program: Program) -> None:
+    """Programs make up labels so, and no token looks into them."""
+    session = program.open()
+    obj = program.C_CreateObject(session, attributes(**{**DATA, "LABEL": b"\xff\0\xc0"}), True)
+    assert program.find(session, LABEL=b"\xff\0\xc0") == [obj]
+
+
 @pytest.mark.parametrize(
     ("template", "code"),
     [
