@@ -178,3 +178,11 @@ def test_asking_how_long_the_end_is_takes_no_part(program: Program) -> None:
     program.C_EncryptInit(session, CBC, key)
     assert program.C_EncryptFinal(session, Out(asked=True, capacity=None)) == 16
     assert len(program.C_Encrypt(session, TEXT, ROOM)) == 112
+
+
+def test_a_digest_that_is_saved_before_any_part_can_still_be_made_in_one(program: Program) -> None:
+    session = program.open()
+    program.C_DigestInit(session, SHA256)
+    state = program.C_GetOperationState(session, ROOM)
+    program.C_SetOperationState(session, state, 0, 0)
+    assert program.C_Digest(session, TEXT, ROOM) == hashlib.sha256(TEXT).digest()

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Iterator
 
 from ukey_emulator.chip import Chip, Refusal, Role
-from ukey_emulator.chip.mechanisms import Digester
 from ukey_emulator.chip.objects import Object
 from ukey_emulator.slots import Slot, Slots
 from ukey_emulator.terms import CKR, CKS
 
+from .operations import Operation
 from .session import Session
 
 STATE_LENGTH = 32
@@ -40,7 +40,7 @@ class Application:
         self._by_handle: dict[int, tuple[Chip, Object]] = {}
         self._handles: dict[Object, int] = {}
         self._most_handles = _FEW_HANDLES
-        self._saved: dict[bytes, Digester] = {}
+        self._saved: dict[bytes, Operation] = {}
 
     # Slots
 
@@ -164,21 +164,21 @@ class Application:
 
     # Saved states
 
-    def save(self, context: Digester) -> bytes:
+    def save(self, operation: Operation) -> bytes:
         """Keep a digest under a name that nobody guesses; the oldest give way to new ones."""
         name = secrets.token_bytes(STATE_LENGTH)
         with self.lock:
             while len(self._saved) >= _MOST_STATES:
                 self._saved.pop(next(iter(self._saved)))
-            self._saved[name] = context
+            self._saved[name] = operation
         return name
 
-    def saved(self, name: bytes) -> Digester:
+    def saved(self, name: bytes) -> Operation:
         """Give what was kept under a name; CKR_SAVED_STATE_INVALID if nothing was."""
-        context = self._saved.get(name)
-        if context is None:
+        operation = self._saved.get(name)
+        if operation is None:
             raise Refusal(CKR.SAVED_STATE_INVALID)
-        return context
+        return operation
 
     # Logins
 

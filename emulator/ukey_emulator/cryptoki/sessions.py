@@ -134,8 +134,8 @@ def C_GetOperationState(app: Application, session: Session, out: Out) -> bytes |
         raise Refusal(CKR.OPERATION_NOT_INITIALIZED, "nothing to save")
     if active != {"digest"}:
         raise Refusal(CKR.STATE_UNSAVEABLE, "only a digest can be saved")
-    context = cast("Digester", session.operations["digest"].context)
-    return deliver(out, STATE_LENGTH, lambda: app.save(context.copy()))
+    operation = session.operations["digest"]
+    return deliver(out, STATE_LENGTH, lambda: app.save(_twin(operation)))
 
 
 def C_SetOperationState(
@@ -149,7 +149,12 @@ def C_SetOperationState(
     saved = app.saved(require_data(state))
     if encryption_key or authentication_key:
         raise Refusal(CKR.KEY_NOT_NEEDED)
-    session.operations = {"digest": Operation(saved.copy(), parts=True)}
+    session.operations = {"digest": _twin(saved)}
+
+
+def _twin(operation: Operation) -> Operation:
+    """Make a digest that goes on from the same place by itself."""
+    return Operation(cast("Digester", operation.context).copy(), parts=operation.parts)
 
 
 def C_AsyncComplete(app: Application, session: Session, function: bytes | None) -> None:
