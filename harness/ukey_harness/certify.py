@@ -8,10 +8,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from ukey_harness.extras import require_world
 
@@ -23,7 +25,8 @@ POLL = 0.2  # seconds
 GRACE = 60.0  # seconds that an interrupted run has to leave the device as it should be
 INTERRUPTED = 130
 UNUSABLE = 2
-CASES = "pkcs11"  # the suite of conformance cases; the others are folders of scenarios
+CASES = "pkcs11"  # a suite of conformance cases; what is no such suite is a folder of scenarios
+OASIS = "oasis"  # another, whose cases are read from files
 MARKS = {
     "met": ("✓", "green"),
     "not_applicable": ("–", "bright_black"),
@@ -56,63 +59,102 @@ class _DeviceUnusable(click.ClickException):
     help="Of the conformance cases only this one (EN-09) or group (EN); repeatable.",
 )
 @click.option(
+    "--oasis",
+    "place",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    envvar="UKEYLAB_OASIS",
+    help="Of the suite oasis: a test case's XML file, or a folder of them.  [env: UKEYLAB_OASIS]",
+)
+@click.option(
     "--report",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for record.json, report.html and junit.xml (default: ukey-report/TIME).",
 )
+@click.pass_context
 def certify(
-    device: str, suites: tuple[str, ...], cases: tuple[str, ...], report: Path | None
+    context: click.Context,
+    *,
+    device: str,
+    suites: tuple[str, ...],
+    cases: tuple[str, ...],
+    place: Path | None,
+    report: Path | None,
 ) -> None:
     """Judge a key by the scenarios or the conformance cases and write a report.
 
     Suites: binding, login, pin, renewal, sealing, story; these are run when none is named. pkcs11:
-    the conformance cases of PKCS#11, by raw calls of the module.
+    the conformance cases of PKCS#11, by raw calls of the module. oasis: the test cases of the OASIS
+    PKCS#11 Profiles, replayed from the files that --oasis names.
 
     Exit code 0: nothing was unmet or broken; 1: something was, or was never reached; 2: the
     device cannot be used, nothing was run; 130: interrupted.
     """
     from ukey_harness.views.files import FolderError, make_folder  # noqa: PLC0415 - not for --help
 
-    suites = suites or ((CASES,) if cases else ())
-    if suites != (CASES,):
+    named = context.get_parameter_source("place") is ParameterSource.COMMANDLINE
+    suites = suites or ((OASIS,) if named else (CASES,) if cases else ())
+    choice = Choice(suites, cases, place)
+    if choice.scenarios is not None:
         require_world()
-    _check(device, suites, cases)
+    if named and OASIS not in suites:
+        raise click.ClickException(f"--oasis is for the suite {OASIS}: name that suite too")
+    _check(device, choice)
     _open_once(device)
     folder = (report or Path("ukey-report") / time.strftime("%Y%m%d-%H%M%S")).absolute()
     try:
         make_folder(folder)
     except FolderError as error:
         raise click.ClickException(f"{error}: choose another with --report") from error
-    run, interrupted = conduct(device, suites, folder, cases)
+    run, interrupted = conduct(device, choice, folder)
     _show(run, folder)
     if interrupted:
         raise click.exceptions.Exit(INTERRUPTED)
     raise click.exceptions.Exit(0 if run.verdict.value in {"met", "not_applicable"} else 1)
 
 
-def conduct(
-    device: str, suites: tuple[str, ...], folder: Path, cases: tuple[str, ...] = ()
-) -> "tuple[Run, bool]":
+@dataclass(frozen=True)
+class Choice:
+    """What is run: suites (none: all scenarios), of their cases those named, and oasis' place."""
+
+    suites: tuple[str, ...]
+    cases: tuple[str, ...] = ()
+    place: Path | None = None
+
+    @property
+    def scenarios(self) -> tuple[str, ...] | None:
+        """The suites of scenarios, empty for all; None when there are only cases."""
+        rest = tuple(each for each in self.suites if each not in {CASES, OASIS})
+        return rest if rest or not self.suites else None
+
+    @property
+    def words(self) -> list[str]:
+        """The choice as the command line's words, for the record."""
+        options = {"--suite": self.suites, "--case": self.cases}
+        words = [
+            word for name, values in options.items() for each in values for word in (name, each)
+        ]
+        return words + (["--oasis", str(self.place)] if OASIS in self.suites else [])
+
+
+def conduct(device: str, choice: Choice, folder: Path) -> "tuple[Run, bool]":
     """Run scenarios in a child process, cases in theirs; return the record, and if interrupted.
 
     Whatever becomes of the child, the record is there: it is put together from what was written
     down until then.
     """
-    from ukey_harness.cases.running.conduct import conduct_cases  # noqa: PLC0415 - not for --help
     from ukey_harness.verdicts.journal import assemble  # noqa: PLC0415 - not for --help
     from ukey_harness.verdicts.session import new_run, parts_of  # noqa: PLC0415 - the same
     from ukey_harness.verdicts.store import load  # noqa: PLC0415 - the same
     from ukey_harness.views.files import RECORD, write_report  # noqa: PLC0415 - the same
 
     run = new_run()
-    run.selection = ["--device", device, *(word for each in suites for word in ("--suite", each))]
-    run.selection += [word for each in cases for word in ("--case", each)]
+    run.selection = ["--device", device, *choice.words]
     parts = parts_of(folder, run.id)
     (folder / RECORD).unlink(missing_ok=True)
-    scenarios = tuple(each for each in suites if each != CASES)
-    interrupted = CASES in suites and conduct_cases(device, parts, cases, show=show_entry)
-    if not interrupted and (scenarios or not suites):
-        interrupted = _run_child(device, scenarios, folder, run, parts)
+    interrupted = _conduct_cases(device, choice, parts)
+    if not interrupted and choice.scenarios is not None:
+        interrupted = _run_child(device, choice.scenarios, folder, run, parts)
         finished = False  # the child writes the final record, if it lives to do it
     else:
         finished = not interrupted
@@ -125,9 +167,23 @@ def conduct(
     return load(folder / RECORD), interrupted
 
 
-def _check(device: str, suites: tuple[str, ...], cases: tuple[str, ...]) -> None:
+def _conduct_cases(device: str, choice: Choice, parts: Path) -> bool:
+    """Run the suites of cases; True when interrupted."""
+    from ukey_harness.cases.catalogue import shared_out  # noqa: PLC0415 - not for --help
+    from ukey_harness.cases.running.conduct import conduct_cases  # noqa: PLC0415 - the same
+
+    suites = [each for each in (CASES, OASIS) if each in choice.suites]
+    place = choice.place.absolute() if choice.place else None
+    for suite, names in shared_out(choice.cases, suites, place).items():
+        if conduct_cases(device, parts, names, suite=suite, place=place, show=show_entry):
+            return True
+    return False
+
+
+def _check(device: str, choice: Choice) -> None:
     """End with a message when device file, suite or case is wrong, before anything starts."""
-    from ukey_harness.cases.catalogue import UnknownCase, chosen  # noqa: PLC0415 - not for --help
+    from ukey_harness.cases.catalogue import UnknownCase, shared_out  # noqa: PLC0415 - not for --help
+    from ukey_harness.cases.oasis.elements import OasisError  # noqa: PLC0415 - the same
     from ukey_harness.device.claim import DeviceFileError, read_device_file  # noqa: PLC0415
     from ukey_harness.features_folder import suite_names  # noqa: PLC0415 - not for --help
 
@@ -135,14 +191,22 @@ def _check(device: str, suites: tuple[str, ...], cases: tuple[str, ...]) -> None
         read_device_file(device)
     except DeviceFileError as error:
         raise _DeviceUnusable(str(error)) from error
-    if cases and CASES not in suites:
-        raise click.ClickException(f"--case chooses of the suite {CASES}: name that suite too")
+    suites = [each for each in (CASES, OASIS) if each in choice.suites]
+    if choice.cases and not suites:
+        raise click.ClickException(
+            f"--case chooses of the suites {CASES} and {OASIS}: name that suite too"
+        )
+    if OASIS in suites and choice.place is None:
+        raise click.ClickException(
+            f"the suite {OASIS} is read from files that are not part of ukeylab: give their folder "
+            "with --oasis PATH, or UKEYLAB_OASIS"
+        )
     try:
-        chosen(cases)
-    except UnknownCase as error:
+        shared_out(choice.cases, suites, choice.place)
+    except (UnknownCase, OasisError) as error:
         raise click.ClickException(str(error)) from error
-    known = [*suite_names(), CASES]
-    for suite in suites:
+    known = [*suite_names(), CASES, OASIS]
+    for suite in choice.suites:
         if suite not in known:
             raise click.ClickException(
                 f"there is no suite {suite!r}; there are: {', '.join(known)}"

@@ -22,9 +22,14 @@ Need: TypeAlias = "Callable[[Stand], str]"
 
 
 class Changes(StrEnum):
-    """What a case leaves changed. PIN: it spends a try; TOKEN: PINs, label or all objects."""
+    """What a case leaves changed. PIN: it spends a try; TOKEN: PINs, label or all objects.
+
+    OBJECTS: it has objects of its own made beforehand, where it may; where it may not, it looks for
+    such as are there, and changes nothing.
+    """
 
     NOTHING = "nothing"
+    OBJECTS = "objects"
     PIN = "pin"
     TOKEN = "token"  # noqa: S105 - no secret
 
@@ -43,7 +48,7 @@ class Case:
 
     rule: the demand in one sentence. locks: the case spends every try of a PIN, so that it is
     never put to a key that cannot be made anew. needs: each returns why the device cannot be asked,
-    "" when it can.
+    "" when it can. file: what the case was read from, "" for one that is written in Python.
     """
 
     id: str
@@ -56,10 +61,13 @@ class Case:
     limit: float
     function: Function
     section: str
+    file: str = ""
 
     @property
     def place(self) -> tuple[str, int]:
-        """The file, below this package, and the line where the case stands."""
+        """The file, below this package unless it was read, and the line where the case stands."""
+        if self.file:
+            return self.file, 1
         code = self.function.__code__
         return code.co_filename.rsplit("/cases/", 1)[-1], code.co_firstlineno
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from importlib import import_module
+from pathlib import Path
 
 from ukey_harness.cases.case import Case, Section
+from ukey_harness.cases.oasis.cases import read_cases
 
 PKCS11 = "pkcs11"
+OASIS = "oasis"  # the suite whose cases are read from files
 
 _SECTIONS = {
     PKCS11: (
@@ -23,7 +26,7 @@ class UnknownCase(ValueError):  # noqa: N818 - says what it is
 
 def suites() -> list[str]:
     """Return the names of the suites."""
-    return list(_SECTIONS)
+    return [*_SECTIONS, OASIS]
 
 
 def sections(suite: str = PKCS11) -> list[Section]:
@@ -35,8 +38,15 @@ def sections(suite: str = PKCS11) -> list[Section]:
     return found
 
 
-def all_cases(suite: str = PKCS11) -> dict[str, Case]:
-    """Return the cases of a suite by their ids, in order."""
+def all_cases(suite: str = PKCS11, place: Path | None = None) -> dict[str, Case]:
+    """Return the cases of a suite by their ids, in order.
+
+    place: the file or folder of the suite oasis; OasisError when it holds no test cases.
+    """
+    if suite == OASIS:
+        if place is None:
+            raise ValueError("the suite oasis is read from a place")
+        return read_cases(place)
     cases: dict[str, Case] = {}
     for section in sections(suite):
         for case in section:
@@ -46,17 +56,36 @@ def all_cases(suite: str = PKCS11) -> dict[str, Case]:
     return cases
 
 
-def chosen(names: Iterable[str], suite: str = PKCS11) -> list[Case]:
+def chosen(names: Iterable[str], suite: str = PKCS11, place: Path | None = None) -> list[Case]:
     """Return the cases with these ids or in these groups ("GP-01", "EN"); all if none is named."""
-    cases = all_cases(suite)
+    wanted = shared_out(names, [suite], place)[suite]
+    return [
+        case
+        for key, case in all_cases(suite, place).items()
+        if not wanted or any(_named(name, key) for name in wanted)
+    ]
+
+
+def shared_out(
+    names: Iterable[str], suites: Iterable[str], place: Path | None = None
+) -> dict[str, list[str]]:
+    """Return for each suite the names that are of it; without names, all suites with none.
+
+    UnknownCase: a name is of no suite. A suite of which nothing is named is left out.
+    """
+    cases = {suite: all_cases(suite, place) for suite in suites}
     wanted = [name.upper() for name in names]
-    if not wanted:
-        return list(cases.values())
     for name in wanted:
-        if not any(_named(name, each) for each in cases):
-            groups = ", ".join(dict.fromkeys(each.rpartition("-")[0] for each in cases))
-            raise UnknownCase(f"there is no case {name}; the groups are {groups}")
-    return [case for key, case in cases.items() if any(_named(name, key) for name in wanted)]
+        if not any(_named(name, each) for known in cases.values() for each in known):
+            groups = dict.fromkeys(
+                each.rpartition("-")[0] for known in cases.values() for each in known
+            )
+            raise UnknownCase(f"there is no case {name}; the groups are {', '.join(groups)}")
+    shared = {
+        suite: [name for name in wanted if any(_named(name, each) for each in known)]
+        for suite, known in cases.items()
+    }
+    return {suite: mine for suite, mine in shared.items() if mine or not wanted}
 
 
 def _named(name: str, key: str) -> bool:

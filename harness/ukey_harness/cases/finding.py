@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from ukey_harness.cases.case import Case
 from ukey_harness.cases.expectation import Match
-from ukey_harness.verdicts.record import Call
+from ukey_harness.verdicts.record import Call, StepRecord, step_from_json
 
 
 class Judgement(StrEnum):
@@ -44,7 +44,8 @@ class Finding:
     """What one case saw: exactly one of seen, missing, unprepared, crash and fault tells it.
 
     missing: what the device lacks; unprepared: the call before the case that failed; crash: how the
-    process ended; fault: an error of the case itself; barred: why the case was not run.
+    process ended; fault: an error of the case itself; barred: why the case was not run. steps: each
+    call by itself, of a case that is judged so; the other calls are in calls.
     """
 
     case: str
@@ -56,6 +57,7 @@ class Finding:
     barred: str = ""
     notes: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    steps: list[StepRecord] = field(default_factory=list)
     output: str = ""
     started: str = ""
     seconds: float = 0.0
@@ -71,6 +73,7 @@ class Finding:
         finding = cls(**values)
         finding.seen = None if finding.seen is None else tuple(finding.seen)
         finding.calls = [Call(**each) for each in values.get("calls", ())]
+        finding.steps = [step_from_json(each, finding.case) for each in values.get("steps", ())]
         return finding
 
     def judged(self, case: Case) -> Judgement:

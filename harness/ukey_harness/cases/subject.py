@@ -26,8 +26,9 @@ class Subject:
     """A module and the token that cases work on.
 
     label, serial: how the token is found ("" is any); locks_after: wrong user PINs until the token
-    locks (0: it does not); renewable: the token is thrown away afterwards; acts: which of ACTS
-    the device's operator can do; environment: what the module's process needs.
+    locks (0: it does not); renewable: the token is thrown away afterwards; erasable: it is, or its
+    owner consents to losing what is on it; acts: which of ACTS the device's operator can do;
+    environment: what the module's process needs.
     """
 
     module: str
@@ -37,6 +38,7 @@ class Subject:
     so_pin: str
     locks_after: int = 0
     renewable: bool = True
+    erasable: bool = True
     acts: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 

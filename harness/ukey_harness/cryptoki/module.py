@@ -72,6 +72,15 @@ class Module:
         kind, _ = LISTS[major, minor]
         return self.ffi.cast(f"{kind} *", found[0].pFunctionList)
 
+    def use(self, major: int, minor: int) -> bool:
+        """Call all functions through the interface of that version, if the module gives it."""
+        table = self.interface(major, minor) if (major, minor) in LISTS else None
+        if table is None:
+            return False
+        self._table, self._newest = table, (table, set(LISTS[major, minor][1]))
+        self._pointers.clear()
+        return True
+
     @property
     def version(self) -> tuple[int, int]:
         """The newest version of the standard whose interface the module gives."""

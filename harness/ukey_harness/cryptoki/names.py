@@ -105,6 +105,7 @@ class CKM(IntEnum):
     SHA_1 = 0x220
     SHA256 = 0x250
     SHA256_HMAC = 0x251
+    SHA512 = 0x270
     GENERIC_SECRET_KEY_GEN = 0x350
     EC_KEY_PAIR_GEN = 0x1040
     ECDSA = 0x1041

@@ -31,7 +31,7 @@ from ukey_harness.cryptoki.names import (
     TokenFlag,
 )
 from ukey_harness.cryptoki.returns import return_name
-from ukey_harness.verdicts.record import Call
+from ukey_harness.verdicts.record import Call, StepRecord
 
 MARK = "ukeylab-case"  # begins the label of all that cases put onto a token, to sweep it away
 CALLS_KEPT = 200
@@ -55,6 +55,7 @@ class Stand:
         self.calls: list[Call] = []
         self.notes: list[str] = []
         self.trespasses: list[str] = []  # what no call of any case may do: to write too far
+        self.steps: list[StepRecord] = []  # of a case that is judged call by call
         self.initialized = False
         self._act = act
         self._module: Module | None = None

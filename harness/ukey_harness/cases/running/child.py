@@ -65,7 +65,8 @@ def carry_out(case: Case, subject: Subject, line: Line) -> None:
     except Exception:  # noqa: BLE001 - an error of ours must not look like one of the device
         finding.fault = traceback.format_exc(limit=-4)
     _charge(finding, stand.trespasses)
-    finding.notes, finding.calls = stand.notes, list(stand.calls)
+    finding.notes, finding.steps = stand.notes, stand.steps
+    finding.calls = [] if stand.steps else list(stand.calls)  # they stand in the steps
     if not subject.renewable and stand.loaded:
         sweep(stand)
     line.send({"done": finding.to_json()})

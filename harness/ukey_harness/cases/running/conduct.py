@@ -21,18 +21,21 @@ def conduct_cases(
     device: str,
     parts: Path,
     names: Iterable[str] = (),
+    *,
     suite: str = PKCS11,
+    place: Path | None = None,
     show: Show | None = None,
 ) -> bool:
     """Put the cases to a device (a shipped one's name or a file's path); True when interrupted.
 
-    parts: the folder of the run's journals; show gets each entry as it is written. A device that
-    cannot be used breaks the first case, the others are not run. UnknownCase: no such case.
+    parts: the folder of the run's journals; place: where the cases of the suite oasis are; show
+    gets each entry as it is written. A device that cannot be used breaks the first case, the others
+    are not run. UnknownCase: no such case.
     """
-    cases = chosen(names, suite)
+    cases = chosen(names, suite, place)
     journal = Journal(parts, suite)
     blank = Blank()
-    taking = CaseJournal(journal, blank)
+    taking = CaseJournal(journal, blank, suite)
 
     def take(case: Case, finding: Finding) -> None:
         entry = taking.take(case, finding)
@@ -45,7 +48,7 @@ def conduct_cases(
             blank.add(opened.pin)
             blank.add(opened.so_pin)
             journal.device(opened.record())
-            run_suite(opened, suite=suite, names=names, progress=take)
+            run_suite(opened, suite=suite, place=place, names=names, progress=take)
     except KeyboardInterrupt:
         return True
     except DeviceError as error:

@@ -2,8 +2,8 @@
 
 Python, cffi and the cases are loaded once, so that a process for a case costs milliseconds; the
 module under test is loaded in that process alone. Requests and answers are JSON lines on standard
-input and output: {"case", "subject", "limit"} in; {"ask"…} and {"answer"…} while a case has the
-device's operator do something; {"done": finding} out.
+input and output: {"case", "file", "subject", "limit"} in; {"ask"…} and {"answer"…} while a case has
+the device's operator do something; {"done": finding} out.
 """
 
 import json
@@ -15,11 +15,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from ukey_harness.cases.case import Case
 from ukey_harness.cases.catalogue import all_cases
 from ukey_harness.cases.finding import Finding
+from ukey_harness.cases.oasis.cases import read_case
 from ukey_harness.cases.running.child import CHUNK, Line, carry_out
 from ukey_harness.cases.subject import Subject
 from ukey_harness.cryptoki.abi import declared
@@ -56,7 +58,9 @@ def main() -> None:
     cases = all_cases()
     stream = Stream()
     while (request := stream.receive()) is not None:
-        case, subject = cases[request["case"]], Subject.from_json(request["subject"])
+        file = request["file"]
+        case = read_case(Path(file)) if file else cases[request["case"]]
+        subject = Subject.from_json(request["subject"])
         finding = run(case, subject, stream, float(request["limit"]))
         stream.send({"done": finding.to_json()})
 

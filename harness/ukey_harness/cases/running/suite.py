@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 
 from ukey_harness.cases.case import Case
 from ukey_harness.cases.catalogue import PKCS11, chosen
@@ -24,17 +25,19 @@ def run_suite(
     device: Device,
     *,
     suite: str = PKCS11,
+    place: Path | None = None,
     names: Iterable[str] = (),
     workers: int = WORKERS,
     progress: Progress | None = None,
 ) -> list[tuple[Case, Finding]]:
     """Put the cases of a suite to an open device; return each with what was found, in their order.
 
-    names: ids or groups ("GP-01", "EN"); all when empty. A device that can be made anew is run by
+    place: where the cases of the suite oasis are; names: ids or groups ("GP-01", "EN"), all when
+    empty. A device that can be made anew is run by
     so many workers, each with a device of its own of the same kind; a real key by one.
     progress is called after each case, from the thread that ran it.
     """
-    cases = chosen(names, suite)
+    cases = chosen(names, suite, place)
     run = _Run(cases, progress)
     with ExitStack() as stack:
         devices = [device]

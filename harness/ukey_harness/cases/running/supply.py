@@ -60,6 +60,7 @@ class Supply(ABC):
             so_pin=device.so_pin,
             locks_after=self._locks_after(),
             renewable=device.renewable,
+            erasable=device.renewable or device.file.may_erase,
             acts=tuple(self._acts),
             environment=dict(device.environment),
         )
@@ -148,7 +149,7 @@ class ForeignSupply(Supply):
         file = self.device.file
         if case.locks:
             raise Barred("It would spend the last PIN try of a key that cannot be made anew.")
-        if case.changes is not Changes.NOTHING and not file.may_erase:
+        if case.changes in {Changes.PIN, Changes.TOKEN} and not file.may_erase:
             raise Barred(
                 f"It changes the {case.changes.value}, and the device file does not consent: "
                 f"consent.erase must read {file.consent_wanted!r}."
@@ -168,7 +169,7 @@ class ForeignSupply(Supply):
 
     def after(self, case: Case) -> None:
         """Initialise the key anew when its token was changed."""
-        if case.changes is Changes.TOKEN:
+        if case.changes in {Changes.TOKEN, Changes.OBJECTS} and self.device.file.may_erase:
             self.device.fresh()
 
 

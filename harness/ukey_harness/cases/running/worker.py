@@ -37,7 +37,8 @@ class Worker:
         """Run one case; act does what the case has the device's operator do."""
         begun = time.monotonic()
         try:
-            self._send({"case": case.id, "subject": subject.to_json(), "limit": case.limit})
+            request = {"case": case.id, "file": case.file, "limit": case.limit}
+            self._send({**request, "subject": subject.to_json()})
             while True:
                 message = self._receive(case.limit + PATIENCE)
                 if "done" in message:
