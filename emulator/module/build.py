@@ -1,6 +1,6 @@
 """Compiles the C modules into the package; run it by hand after a change of the C sources.
 
-CC names another compiler, CFLAGS and LDFLAGS add to the flags.
+CC names another compiler, CFLAGS and LDFLAGS add to the flags, an argument names another folder.
 """
 
 import os
@@ -104,7 +104,8 @@ if __name__ == "__main__":
     except PackageNotFoundError:
         ours = "0.0"
     try:
-        for path in compile_modules(PACKAGE, ours, always=True):
+        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PACKAGE
+        for path in compile_modules(folder, ours, always=True):
             sys.stdout.write(f"{path}\n")
     except BuildError as fault:
         sys.exit(str(fault))
