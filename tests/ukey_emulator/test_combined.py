@@ -186,3 +186,15 @@ def test_a_digest_that_is_saved_before_any_part_can_still_be_made_in_one(program
     state = program.C_GetOperationState(session, ROOM)
     program.C_SetOperationState(session, state, 0, 0)
     assert program.C_Digest(session, TEXT, ROOM) == hashlib.sha256(TEXT).digest()
+
+
+def test_an_empty_message_can_be_signed_with_rsa(program: Program) -> None:
+    session = program.open(user=CKU.USER)
+    public, private = program.rsa_pair(session)
+    mechanism = Mechanism(CKM.RSA_PKCS, None)
+    program.C_SignInit(session, mechanism, private)
+    signature = program.C_Sign(session, b"", ROOM)
+    program.C_VerifyInit(session, mechanism, public)
+    program.C_Verify(session, b"", signature)
+    program.C_VerifyInit(session, mechanism, public)
+    assert program.rv("C_Verify", session, b"\0", signature) == CKR.SIGNATURE_INVALID
