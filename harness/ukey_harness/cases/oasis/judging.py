@@ -254,7 +254,7 @@ def encoded(shown: Item) -> bytes:
 
 def _written(shown: Item, given: bytes) -> str:
     if isinstance(shown.value, str):
-        return shortened(given.decode(errors="backslashreplace"))
+        return shortened(given.decode(errors="backslashreplace").replace("\0", "\\0"))
     return shortened(given.hex())
 
 
