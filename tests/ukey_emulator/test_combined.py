@@ -1,6 +1,7 @@
 """Operations that hold messages, come in pairs, are saved or cancelled."""
 
 import hashlib
+import struct
 
 import pytest
 from program import ROOM, Program, attributes
@@ -186,6 +187,18 @@ def test_a_digest_that_is_saved_before_any_part_can_still_be_made_in_one(program
     state = program.C_GetOperationState(session, ROOM)
     program.C_SetOperationState(session, state, 0, 0)
     assert program.C_Digest(session, TEXT, ROOM) == hashlib.sha256(TEXT).digest()
+
+
+def test_the_token_says_that_it_does_two_operations_at_once(program: Program) -> None:
+    flags = struct.unpack_from("<Q", program.C_GetTokenInfo(0, True), 96)[0]
+    assert flags & CKF.DUAL_CRYPTO_OPERATIONS
+
+
+def test_an_object_that_is_no_key_is_not_digested(program: Program) -> None:
+    session = program.open()
+    data = program.C_CreateObject(session, attributes(CLASS=int(CKO.DATA), VALUE=b"1"), True)
+    program.C_DigestInit(session, SHA256)
+    assert program.rv("C_DigestKey", session, data) == CKR.KEY_HANDLE_INVALID
 
 
 def test_an_empty_message_can_be_signed_with_rsa(program: Program) -> None:

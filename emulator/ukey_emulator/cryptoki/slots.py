@@ -84,6 +84,7 @@ def C_GetTokenInfo(app: Application, number: int, wanted: bool) -> bytes:
 def _token_flags(chip: Chip) -> int:
     # What can be saved of a session is a digest, and that is restored without any key.
     flags = CKF.RNG | CKF.LOGIN_REQUIRED | CKF.RESTORE_KEY_NOT_NEEDED
+    flags |= CKF.DUAL_CRYPTO_OPERATIONS
     if chip.initialised:
         flags |= CKF.TOKEN_INITIALIZED
     user, so = chip.pin(Role.USER), chip.pin(Role.SO)
