@@ -15,7 +15,7 @@ _SECTIONS = {
         "general", "slots", "pins", "sessions", "objects", "attributes", "search", "encrypt",
         "decrypt", "digest", "sign", "verify", "dual", "random", "keys_made", "keys_wrapped",
         "keys_derived", "threads", "processes", "removal", "misc", "lockout", "limits",
-        "version3", "version32",
+        "version3", "version32", "known_ciphers", "known_signatures", "history", "apart", "claims",
     )
 }  # fmt: skip
 

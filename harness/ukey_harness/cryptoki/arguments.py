@@ -297,10 +297,18 @@ def gcm(iv: bytes, associated: bytes = b"", tag_bits: int = 128) -> Mechanism:
     return Mechanism(CKM.AES_GCM, parameter, held, data)
 
 
-def oaep(hash_mechanism: int, mask: int) -> Mechanism:
-    """CKM_RSA_PKCS_OAEP (§6.1) without a label."""
-    fields = [hash_mechanism, mask, CKZ_DATA_SPECIFIED, declared().NULL, 0]
-    return Mechanism(CKM.RSA_PKCS_OAEP, declared().new("CK_RSA_PKCS_OAEP_PARAMS *", fields))
+def oaep(hash_mechanism: int, mask: int, label: bytes = b"") -> Mechanism:
+    """CKM_RSA_PKCS_OAEP (§6.1)."""
+    held = memory(label) if label else declared().NULL
+    fields = [hash_mechanism, mask, CKZ_DATA_SPECIFIED, held, len(label)]
+    parameter = declared().new("CK_RSA_PKCS_OAEP_PARAMS *", fields)
+    return Mechanism(CKM.RSA_PKCS_OAEP, parameter, held)
+
+
+def pss(hash_mechanism: int, mask: int, salt: int) -> Mechanism:
+    """CKM_RSA_PKCS_PSS (§6.1) with a salt of so many bytes."""
+    fields = [hash_mechanism, mask, salt]
+    return Mechanism(CKM.RSA_PKCS_PSS, declared().new("CK_RSA_PKCS_PSS_PARAMS *", fields))
 
 
 def ecdh(point: bytes) -> Mechanism:

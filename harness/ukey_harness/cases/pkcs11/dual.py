@@ -3,10 +3,11 @@
 from ukey_harness.cases.case import Section
 from ukey_harness.cases.pkcs11.digest import SHA256, right
 from ukey_harness.cases.pkcs11.encrypt import ECB, TEXT
-from ukey_harness.cases.pkcs11.keys import aes
+from ukey_harness.cases.pkcs11.keys import aes, secret
+from ukey_harness.cases.pkcs11.needs import mechanism
 from ukey_harness.cases.pkcs11.stand import Stand
 from ukey_harness.cryptoki.arguments import Mechanism, Room
-from ukey_harness.cryptoki.names import CKM, TokenFlag
+from ukey_harness.cryptoki.names import CKF, CKM, TokenFlag
 
 dual = Section("PKCS#11 3.2", "Two operations at once")
 
@@ -54,6 +55,50 @@ def _du_02(stand: Stand) -> str:
         both = stand.output("Encrypt", session, TEXT)[0], stand.output("Digest", session, TEXT)[0]
         return "agree" if both == ("OK", "OK") else f"both begun, then {both}"
     return "agree" if not says and name == "OPERATION_ACTIVE" else f"flag {says}, then {name}"
+
+
+@dual.case(
+    "DU-03",
+    "5.17.2",
+    "C_DecryptDigestUpdate, C_SignEncryptUpdate and C_DecryptVerifyUpdate do what both would do "
+    "alone; a token may not support them.",
+    "OK, same, good, OK, same, same, OK, same, OK",
+    allow=("not supported, not supported, not supported",),
+    needs=(SHA256, ECB, mechanism(CKM.SHA256_HMAC, use=CKF.SIGN | CKF.VERIFY)),
+)
+def _du_03(stand: Stand) -> tuple[str, ...]:
+    session = stand.user()
+    key, mac = aes(stand, session), stand.create(session, secret())
+    sealed = stand.done("Encrypt", session, CKM.AES_ECB, key, TEXT)
+    code = stand.done("Sign", session, CKM.SHA256_HMAC, mac, TEXT)
+    seen: list[str] = []
+    for first, other, function, given, wants in (
+        (("Digest", CKM.SHA256), "Decrypt", "DecryptDigestUpdate", sealed, TEXT),
+        (("Sign", CKM.SHA256_HMAC, mac), "Encrypt", "SignEncryptUpdate", TEXT, sealed),
+        (("Verify", CKM.SHA256_HMAC, mac), "Decrypt", "DecryptVerifyUpdate", sealed, TEXT),
+    ):
+        kind, how, *keys = first
+        each = stand.session()
+        begun = stand.rv(f"{kind}Init", each, Mechanism(int(how)), *keys)
+        if begun == "OK":
+            begun = stand.rv(f"{other}Init", each, Mechanism(CKM.AES_ECB), key)
+        name, out = stand.output(function, each, given) if begun == "OK" else (begun, b"")
+        if name in {"FUNCTION_NOT_SUPPORTED", "OPERATION_ACTIVE"}:
+            seen.append("not supported")
+            continue
+        same = "same" if out + stand.output(f"{other}Final", each)[1] == wants else "another"
+        seen += [name, same, _ended(stand, each, str(kind), code)]
+    return tuple(seen)
+
+
+def _ended(stand: Stand, session: int, kind: str, code: bytes) -> str:
+    """End the operation that went along; return whether it has had the whole plaintext."""
+    if kind == "Verify":
+        return stand.rv("VerifyFinal", session, code)
+    result = stand.output(f"{kind}Final", session)[1]
+    if kind == "Digest":
+        return right(result, TEXT)
+    return "same" if result == code else "another"
 
 
 @dual.case(

@@ -99,6 +99,8 @@ def certificate(more: More | None = None) -> More:
         CKA.PRIVATE: False,
         CKA.LABEL: MARK,
         CKA.SUBJECT: SUBJECT,
+        CKA.ISSUER: SUBJECT,
+        CKA.SERIAL_NUMBER: b"\2\1\1",
         CKA.ID: b"case",
         CKA.VALUE: CERTIFICATE,
         **(more or {}),

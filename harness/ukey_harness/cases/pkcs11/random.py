@@ -17,7 +17,8 @@ def drawn(stand: Stand, session: int, length: int = LENGTH) -> tuple[str, bytes]
     return "wrote behind the buffer" if room.overrun else name, room.memory
 
 
-def _wanted(stand: Stand) -> int:
+def wanted(stand: Stand) -> int:
+    """Return a session with a token that has random numbers."""
     if TokenFlag.RNG not in stand.token_flags():
         raise NotApplicable("The token does not show CKF_RNG.")
     return stand.session()
@@ -27,7 +28,7 @@ def _wanted(stand: Stand) -> int:
     "RN-01", "5.19.2", "Two draws differ, and neither is all of one byte.", "OK, OK, differ"
 )
 def _rn_01(stand: Stand) -> tuple[str, ...]:
-    session = _wanted(stand)
+    session = wanted(stand)
     (first, one), (second, two) = drawn(stand, session), drawn(stand, session)
     fresh = one != two and len(set(one)) > 1 and len(set(two)) > 1
     return first, second, "differ" if fresh else "the same"
@@ -35,7 +36,7 @@ def _rn_01(stand: Stand) -> tuple[str, ...]:
 
 @random.case("RN-02", "5.19.2", "C_GenerateRandom refuses a NULL buffer.", "ARGUMENTS_BAD")
 def _rn_02(stand: Stand) -> str:
-    return stand.rv("GenerateRandom", _wanted(stand), None, 8)
+    return stand.rv("GenerateRandom", wanted(stand), None, 8)
 
 
 @random.case(
@@ -46,7 +47,7 @@ def _rn_02(stand: Stand) -> str:
     allow=("RANDOM_SEED_NOT_SUPPORTED | FUNCTION_NOT_SUPPORTED, differ",),
 )
 def _rn_03(stand: Stand) -> tuple[str, str]:
-    session = _wanted(stand)
+    session = wanted(stand)
     name = stand.rv("SeedRandom", session, b"the same seed")
     first = drawn(stand, session)[1]
     stand.rv("SeedRandom", session, b"the same seed")
@@ -80,4 +81,4 @@ def _rn_05(stand: Stand) -> str:
     allow=("ARGUMENTS_BAD",),
 )
 def _rn_06(stand: Stand) -> str:
-    return drawn(stand, _wanted(stand), 0)[0]
+    return drawn(stand, wanted(stand), 0)[0]

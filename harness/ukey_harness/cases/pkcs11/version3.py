@@ -1,10 +1,12 @@
 """What came with PKCS#11 3.0: C_SessionCancel, messages, profiles, interfaces: V3."""
 
+import hmac
+
 from ukey_harness.cases.case import Changes, NotApplicable, Section
 from ukey_harness.cases.pkcs11.digest import SHA256
 from ukey_harness.cases.pkcs11.encrypt import GENERATED
 from ukey_harness.cases.pkcs11.general import exported, interface_of
-from ukey_harness.cases.pkcs11.keys import MESSAGE, aes, data
+from ukey_harness.cases.pkcs11.keys import MESSAGE, aes, data, secret
 from ukey_harness.cases.pkcs11.needs import all_of, mechanism, version
 from ukey_harness.cases.pkcs11.objects import copied, created
 from ukey_harness.cases.pkcs11.stand import Stand
@@ -15,6 +17,9 @@ from ukey_harness.cryptoki.names import (
     CKF,
     CKF_INTERFACE_FORK_SAFE,
     CKG_GENERATE,
+    CKG_GENERATE_COUNTER,
+    CKG_GENERATE_RANDOM,
+    CKG_NO_GENERATE,
     CKM,
     CKO,
     CKU,
@@ -30,23 +35,33 @@ IV_LENGTH, TAG_LENGTH = 12, 16
 
 
 class Envelope:
-    """CK_GCM_MESSAGE_PARAMS with room for an IV that the token makes, and for the tag."""
+    """CK_GCM_MESSAGE_PARAMS with room for an IV that the token makes, and for the tag.
 
-    def __init__(self) -> None:
-        self._iv, self._tag = memory(bytes(IV_LENGTH)), memory(bytes(TAG_LENGTH))
-        fields = [self._iv, IV_LENGTH, 0, CKG_GENERATE, self._tag, TAG_LENGTH * 8]
+    generator: how it makes the IV (CKG_…), of which so many bits at the front stay.
+    """
+
+    def __init__(
+        self,
+        iv: bytes = bytes(IV_LENGTH),
+        tag: bytes = bytes(TAG_LENGTH),
+        *,
+        generator: int = CKG_GENERATE,
+        fixed_bits: int = 0,
+    ) -> None:
+        self._iv, self._tag = memory(iv), memory(tag)
+        fields = [self._iv, IV_LENGTH, fixed_bits, generator, self._tag, TAG_LENGTH * 8]
         self.structure = declared().new("CK_GCM_MESSAGE_PARAMS *", fields)
         self.length = declared().sizeof("CK_GCM_MESSAGE_PARAMS")
 
     @property
     def iv(self) -> bytes:
         """The IV that stands there now."""
-        return bytes(self._iv)
+        return bytes(self._iv)[:IV_LENGTH]
 
     @property
     def tag(self) -> bytes:
         """The tag that stands there now."""
-        return bytes(self._tag)
+        return bytes(self._tag)[:TAG_LENGTH]
 
     def mechanism(self) -> Mechanism:
         """Return CKM_AES_GCM with this parameter."""
@@ -115,6 +130,98 @@ def _v3_04(stand: Stand) -> tuple[str, ...]:
         right += back == MESSAGE
     distinct = "distinct" if len(ivs) == len(sealed) and bytes(IV_LENGTH) not in ivs else "repeated"
     return *names, distinct, "decrypts" if right == len(sealed) else f"{right} decrypt"
+
+
+@version3.case(
+    "V3-09",
+    "6.13.4",
+    "The bits of an IV that are fixed stay, whoever makes the others, and no IV comes twice.",
+    "kept, distinct",
+    needs=(MESSAGES,),
+)
+def _v3_09(stand: Stand) -> tuple[str, str]:
+    session = stand.user()
+    key, front = aes(stand, session), b"keep"
+    kept, made, tried = True, [], 0
+    for generator in (CKG_GENERATE, CKG_GENERATE_COUNTER, CKG_GENERATE_RANDOM):
+        bits = 8 * len(front)
+        start = Envelope(generator=generator, fixed_bits=bits)
+        stand.must("MessageEncryptInit", session, start.mechanism(), key)
+        ivs = []
+        for _ in range(4):
+            iv = front.ljust(IV_LENGTH, b"\0")
+            envelope = Envelope(iv, generator=generator, fixed_bits=bits)
+            given = Raw(envelope.structure), envelope.length
+            name = stand.output("EncryptMessage", session, *given, b"", MESSAGE)[0]
+            if name == "MECHANISM_PARAM_INVALID":
+                break  # a token need not have each generator
+            if name != "OK":
+                return name, "nothing"
+            ivs.append(envelope.iv)
+        stand.rv("MessageEncryptFinal", session)
+        kept = kept and all(each[: len(front)] == front for each in ivs)
+        made.append(len(set(ivs)) == len(ivs))
+        tried += bool(ivs)
+    if not tried:
+        raise NotApplicable("The token makes no IV with a fixed part (CK_GCM_MESSAGE_PARAMS).")
+    return "kept" if kept else "changed", "distinct" if all(made) else "repeated"
+
+
+@version3.case(
+    "V3-10",
+    "5.11.2",
+    "A message is decrypted with its own IV, header and tag, and with no others.",
+    "OK, same, refused, refused, refused, refused",
+    needs=(all_of(MESSAGES, mechanism(CKM.AES_GCM, use=CKF.MESSAGE_DECRYPT)),),
+)
+def _v3_10(stand: Stand) -> tuple[str, ...]:
+    session = stand.user()
+    key = aes(stand, session)
+    nonce = bytes(range(IV_LENGTH))
+    whole = stand.done("Encrypt", session, gcm(nonce, b"header"), key, MESSAGE)
+    text, tag = whole[:-TAG_LENGTH], whole[-TAG_LENGTH:]
+    seen: list[str] = []
+    for iv, header, sealed, ends in (
+        (nonce, b"header", text, tag),
+        (nonce[::-1], b"header", text, tag),
+        (nonce, b"Header", text, tag),
+        (nonce, b"header", bytes([text[0] ^ 1]) + text[1:], tag),
+        (nonce, b"header", text, tag[:-1] + bytes([tag[-1] ^ 1])),
+    ):
+        each = stand.session()
+        envelope = Envelope(iv, ends, generator=CKG_NO_GENERATE)
+        stand.must("MessageDecryptInit", each, envelope.mechanism(), key)
+        given = Raw(envelope.structure), envelope.length
+        name, back = stand.output("DecryptMessage", each, *given, header, sealed)
+        if not seen:
+            seen += [name, "same" if back == MESSAGE else "another"]
+        else:
+            seen.append(name if name == "OK" else "refused")
+    return tuple(seen)
+
+
+@version3.case(
+    "V3-11",
+    "5.14",
+    "After one beginning many messages are signed and verified, each for itself.",
+    "right, right, OK, SIGNATURE_INVALID, OK, OPERATION_NOT_INITIALIZED",
+    needs=(VERSION_3, mechanism(CKM.SHA256_HMAC, use=CKF.MESSAGE_SIGN | CKF.MESSAGE_VERIFY)),
+)
+def _v3_11(stand: Stand) -> tuple[str, ...]:
+    session, how, value = stand.user(), Mechanism(CKM.SHA256_HMAC), bytes(range(32))
+    key = stand.create(session, secret(value=value))
+    stand.must("MessageSignInit", session, how, key)
+    seen, codes = [], []
+    for text in (MESSAGE, b"another"):
+        code = stand.made("SignMessage", session, None, 0, text)
+        codes.append(code)
+        seen.append("right" if code == hmac.new(value, text, "sha256").digest() else "another")
+    stand.must("MessageSignFinal", session)
+    stand.must("MessageVerifyInit", session, how, key)
+    for text, code in ((MESSAGE, codes[0]), (MESSAGE, codes[1]), (b"another", codes[1])):
+        seen.append(stand.rv("VerifyMessage", session, None, 0, text, code))
+    stand.must("MessageVerifyFinal", session)
+    return *seen, stand.rv("VerifyMessage", session, None, 0, MESSAGE, codes[0])
 
 
 @version3.case(
