@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from little_authority import PEM, LittleAuthority
 from token_under_test import TokenUnderTest
 
-PROGRAM = Path(__file__).parent / "java" / "UseToken.java"
+PROGRAMS = Path(__file__).parent / "java"
+PROGRAM = PROGRAMS / "UseToken.java"
 # Two cores are shared by all tests: a short-lived Java gains nothing from its better compiler.
 JAVA = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"}
 SIGNERS = {"RSA": ("RSA", "-keysize", "2048"), "EC": ("EC", "-groupname", "secp256r1")}
@@ -116,3 +120,39 @@ def test_a_program_signs_digests_and_encrypts(
     for what in ("SHA-512", "AES/CBC/PKCS5Padding", "AES/GCM/NoPadding"):
         assert f"ok {what}\n" in told
     assert "random " in told
+
+
+def test_a_key_store_keeps_entries_of_every_kind(
+    token: TokenUnderTest, configuration: Path, authority: LittleAuthority, tmp_path: Path
+) -> None:
+    pairs = {
+        "one": rsa.generate_private_key(65537, 2048),
+        "two": ec.generate_private_key(ec.SECP256R1()),
+    }
+    bags = []
+    above = (authority.issuing, authority.root)
+    for alias, pair in pairs.items():
+        leaf = authority.issue(pair.public_key(), alias)
+        sealed = BestAvailableEncryption(b"secret")
+        bags.append(tmp_path / f"{alias}.p12")
+        bag = serialize_key_and_certificates(alias.encode(), pair, leaf, above, sealed)
+        bags[-1].write_bytes(bag)
+    words = (configuration, token.pin, "00112233445566778899aabbccddeeff", "secret", *bags)
+    program = PROGRAMS / "KeepEntries.java"
+    token.run("java", program, "put", *words, extra=JAVA)
+    listed = keytool(token, configuration, "-list", "-v")
+    assert listed.count("Certificate chain length: 3") == 2
+    assert listed.count("Entry type: SecretKeyEntry") == 1
+    told = token.run("java", program, "use", *words, extra=JAVA)
+    assert "ok one RSA\nok two EC\nok vault AES\nleft 0\n" in told
+
+
+@pytest.mark.parametrize("family", ["RSA", "EC"])
+def test_tls_with_both_keys_on_the_token(
+    token: TokenUnderTest, configuration: Path, family: str
+) -> None:
+    generate(token, configuration, family)
+    meet = ("java", PROGRAMS / "MeetOnLoopback.java", configuration, token.pin, "signer")
+    told = token.run(*meet, extra=JAVA)
+    for version in ("TLSv1.2", "TLSv1.3"):
+        assert f"met {version} CN=某某公司,C=CN" in told
