@@ -138,6 +138,8 @@ def test_the_convention_for_output(program: Program) -> None:
     assert program.rv("C_Sign", session, bytes(29), ROOM) == CKR.OPERATION_ACTIVE
     program.C_SignInit(session, None, 0)
     assert program.rv("C_SignFinal", session, ROOM) == CKR.OPERATION_NOT_INITIALIZED
+    assert program.rv("C_SignInit", session, None, 0) == CKR.ARGUMENTS_BAD
+    assert program.rv("C_DigestInit", session, None) == CKR.ARGUMENTS_BAD
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,14 @@ class Session:
         if name in self.operations:
             raise Refusal(CKR.OPERATION_ACTIVE, f"a {name} operation is active")
 
+    def end(self, name: str) -> None:
+        """End an operation as a NULL mechanism asks for (PKCS#11 3.2 §5.8.1).
+
+        CKR_ARGUMENTS_BAD if none is under way, as before 3.0.
+        """
+        if self.operations.pop(name, None) is None:
+            raise Refusal(CKR.ARGUMENTS_BAD, f"neither a mechanism nor a {name} operation")
+
     def step(
         self,
         name: str,

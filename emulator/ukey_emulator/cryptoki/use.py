@@ -115,7 +115,7 @@ def begin_use(
     has to be authorised by a login before it is used (PKCS#11 3.2 §4.9).
     """
     if mechanism is None:
-        session.operations.pop(use.name, None)
+        session.end(use.name)
         return
     session.require_free(use.name)
     found = find(session, mechanism, use.flag)
