@@ -21,8 +21,9 @@ BLOWFISH_SIZES = range(4, 57)
 MAX_GENERIC = 512
 _CHECK_LENGTH = 3
 _ANY = range(1, MAX_GENERIC + 1)
-DES_TYPES = (CKK.DES2, CKK.DES3)
+DES_TYPES = (CKK.DES, CKK.DES2, CKK.DES3)
 HMAC_TYPES = (
+    CKK.MD5_HMAC,
     CKK.SHA_1_HMAC,
     CKK.SHA224_HMAC,
     CKK.SHA256_HMAC,
@@ -40,6 +41,7 @@ HMAC_TYPES = (
 _LENGTHS: dict[int, Collection[int]] = {
     CKK.AES: AES_SIZES,
     CKK.AES_XTS: (32, 64),
+    CKK.DES: (8,),
     CKK.DES2: (16,),
     CKK.DES3: (24,),
     CKK.CAMELLIA: AES_SIZES,
@@ -59,6 +61,7 @@ _WITHOUT_LENGTH = (*DES_TYPES, CKK.SEED)
 # Ciphers whose keys are checked by a block of zeros in ECB.
 _CIPHERS: dict[int, Callable[[bytes], BlockCipherAlgorithm]] = {
     CKK.AES: algorithms.AES,
+    CKK.DES: lambda value: TripleDES(triple(value)),
     CKK.DES2: lambda value: TripleDES(triple(value)),
     CKK.DES3: TripleDES,
     CKK.CAMELLIA: Camellia,
@@ -129,8 +132,8 @@ def check_value(key_type: int, value: bytes) -> bytes:
 
 
 def triple(value: bytes) -> bytes:
-    """Give the three parts of a DES key that has two or three."""
-    return value if len(value) == 24 else value + value[:8]  # noqa: PLR2004
+    """Give the three parts of a DES key that has one, two or three: the first comes again."""
+    return (value + 2 * value[:8])[:24]
 
 
 def _refuse_length(key_type: int, length: int) -> None:

@@ -160,6 +160,7 @@ MECHANISMS = (
     DataAndBase(CKM.CONCATENATE_DATA_AND_BASE),
     BaseXorData(CKM.XOR_BASE_AND_DATA),
     Extraction(CKM.EXTRACT_KEY_FROM_KEY),
+    HashDerivation(CKM.MD5_KEY_DERIVATION, "md5"),
     HashDerivation(CKM.SHA1_KEY_DERIVATION, "sha1"),
     HashDerivation(CKM.SHA224_KEY_DERIVATION, "sha224"),
     HashDerivation(CKM.SHA256_KEY_DERIVATION, "sha256"),

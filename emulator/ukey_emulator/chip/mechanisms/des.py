@@ -1,4 +1,4 @@
-"""Double and triple length DES, for old programs (PKCS#11 3.2 §6.18)."""
+"""DES of one, two and three keys, for old programs (PKCS#11 3.2 §6.18; 2.40 Hist §2.7)."""
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 
@@ -14,7 +14,15 @@ DES = Family(
     lambda key: TripleDES(secret.triple(key)),
 )
 
+SINGLE = Family((CKK.DES,), (0, 0), 8, lambda key: TripleDES(secret.triple(key)))
+
 MECHANISMS = (
+    KeyGeneration(CKM.DES_KEY_GEN, CKK.DES),
+    Ecb(CKM.DES_ECB, SINGLE),
+    Cbc(CKM.DES_CBC, SINGLE),
+    CbcPad(CKM.DES_CBC_PAD, SINGLE),
+    EncryptData(CKM.DES_ECB_ENCRYPT_DATA, SINGLE),
+    EncryptData(CKM.DES_CBC_ENCRYPT_DATA, SINGLE),
     KeyGeneration(CKM.DES2_KEY_GEN, CKK.DES2),
     KeyGeneration(CKM.DES3_KEY_GEN, CKK.DES3),
     Ecb(CKM.DES3_ECB, DES),

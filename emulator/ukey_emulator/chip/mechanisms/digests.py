@@ -1,4 +1,4 @@
-"""Digests: SHA-1, SHA-2 and SHA-3 (PKCS#11 3.2 §6.16-§6.22, §6.29)."""
+"""Digests: MD5, SHA-1, SHA-2 and SHA-3 (PKCS#11 3.2 §6.16-§6.22, §6.29; 2.40 Hist §2.11)."""
 
 from cryptography.hazmat.primitives import hashes
 
@@ -8,6 +8,7 @@ from ukey_emulator.terms import CKF, CKG, CKM, CKR
 from .base import Digester, Mechanism, Parameter, no_parameter
 
 ALGORITHMS: dict[int, hashes.HashAlgorithm] = {
+    CKM.MD5: hashes.MD5(),  # noqa: S303 - the standard's own mechanism, for old programs
     CKM.SHA_1: hashes.SHA1(),  # noqa: S303 - the standard's own mechanism
     CKM.SHA224: hashes.SHA224(),
     CKM.SHA256: hashes.SHA256(),

@@ -89,6 +89,8 @@ _FAMILIES = (
 MECHANISMS = (
     KeyGeneration(CKM.GENERIC_SECRET_KEY_GEN, CKK.GENERIC_SECRET, _SIZES),
     *(KeyGeneration(making, key_type, _SIZES) for _, _, _, making, key_type in _FAMILIES),
+    Hmac(CKM.MD5_HMAC, CKM.MD5, CKK.MD5_HMAC, general=False),
+    Hmac(CKM.MD5_HMAC_GENERAL, CKM.MD5, CKK.MD5_HMAC, general=True),
     *(
         Hmac(kind, hashed, key_type, general=kind is general)
         for hashed, whole, general, _, key_type in _FAMILIES

@@ -15,7 +15,7 @@ from .aes import AES
 from .base import Mechanism, Parameter, Signer, Verifier, flat_parameter, no_parameter
 from .blockciphers import BlockMechanism, Family
 from .camellia import CAMELLIA
-from .des import DES
+from .des import DES, SINGLE
 from .seed import SEED
 
 
@@ -142,6 +142,8 @@ MECHANISMS = (
     CbcMac(CKM.AES_MAC_GENERAL, AES, general=True),
     Cmac(CKM.DES3_CMAC, DES),
     Cmac(CKM.DES3_CMAC_GENERAL, DES, general=True),
+    CbcMac(CKM.DES_MAC, SINGLE),
+    CbcMac(CKM.DES_MAC_GENERAL, SINGLE, general=True),
     CbcMac(CKM.DES3_MAC, DES),
     CbcMac(CKM.DES3_MAC_GENERAL, DES, general=True),
     CbcMac(CKM.CAMELLIA_MAC, CAMELLIA),
