@@ -168,6 +168,12 @@ def test_initialising_wipes_and_asks_for_the_so_pin(program: Program) -> None:
     assert program.rv("C_Login", session, CKU.USER, PIN) == CKR.USER_PIN_NOT_INITIALIZED
 
 
+def test_a_label_may_end_as_a_string_of_c_does(program: Program) -> None:
+    program.C_InitToken(0, SO_PIN, b"fresh\0" + b"\xff" * 26)
+    assert program.C_GetTokenInfo(0, True)[:32] == b"fresh".ljust(32)
+    assert program.rv("C_InitToken", 0, SO_PIN, b"\xff".ljust(32)) == CKR.ARGUMENTS_BAD
+
+
 def test_a_blank_key_takes_its_so_pin_from_the_first_initialisation(
     program: Program, keyring: Keyring
 ) -> None:

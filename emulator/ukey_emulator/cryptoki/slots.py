@@ -148,6 +148,8 @@ def C_InitToken(app: Application, number: int, so_pin: bytes | None, label: byte
     with app.slot(number).closed() as closed:
         if not closed:
             raise Refusal(CKR.SESSION_EXISTS)
+        # Many a program hands over a string of C, which ends at its NUL, and no blanks.
+        label = label.partition(b"\0")[0]
         try:
             text = label.decode().rstrip(" ")
         except UnicodeDecodeError:
