@@ -1,6 +1,7 @@
 """p11-kit as judge: our module registered beside another, and lent to other programs."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -112,9 +113,9 @@ def test_a_lent_token_passes_the_test_of_pkcs11_tool(
     assert f"token label        : {token.label}" in listed
     test = ("pkcs11-tool", "--module", lent.module, "--login", "--pin", lent.pin, "--test")
     told = lent.run(*test)
-    # p11-kit asks no module for no random bytes at all.
-    assert told.count("ERR") == 1, told
-    assert "ERR: C_GenerateRandom(buf1,0) failed" in told
+    # p11-kit 0.24 takes an answer of no bytes for one that did not fit.
+    errors = re.findall(r"ERR: (.*) failed", told)
+    assert set(errors) <= {"C_GenerateRandom(buf1,0)"}, told
     for part in ("all 4 digest functions", "all 4 signature functions"):
         assert part in told
     for mechanism in ("SHA256-RSA-PKCS: OK", "RSA-X-509: OK"):

@@ -5,7 +5,7 @@ from typing import Any
 
 from brought import LOOSE, private, public, secret
 from c_program import CProgram
-from program import CallError, Out, attributes
+from program import Out, attributes
 
 from ukey_emulator.cryptoki.wire import Mechanism, Query
 from ukey_emulator.terms import CKA, CKK, CKM, CKO, CKU
@@ -195,15 +195,3 @@ class Bench:
     def close(self) -> None:
         """Close the session, and with it all keys."""
         self.program.C_CloseSession(self.session)
-
-
-__all__ = [
-    "Bench",
-    "CallError",
-    "Test",
-    "WrongResultError",
-    "expect",
-    "hash_kind",
-    "hash_name",
-    "raw",
-]
