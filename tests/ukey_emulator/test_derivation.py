@@ -132,7 +132,7 @@ def test_two_keys_one_behind_the_other(program: Program) -> None:
     session = program.open(user=CKU.USER)
     one = secret(program, session, BASE, **OPEN)
     other = secret(program, session, DATA, **OPEN)
-    closed = secret(program, session, DATA, DERIVE=True)
+    closed = secret(program, session, DATA, DERIVE=True, SENSITIVE=True)
 
     def joined(key: int) -> Mechanism:
         return Mechanism(CKM.CONCATENATE_BASE_AND_KEY, number(key))
@@ -150,7 +150,7 @@ def test_two_keys_one_behind_the_other(program: Program) -> None:
 def test_history_of_derived_keys(program: Program) -> None:
     session = program.open(user=CKU.USER)
     generate = Mechanism(CKM.GENERIC_SECRET_KEY_GEN, None)
-    template = attributes(VALUE_LEN=16, DERIVE=True)
+    template = attributes(VALUE_LEN=16, DERIVE=True, SENSITIVE=True)
     base = program.C_GenerateKey(session, generate, template, True)
     made = derive(program, session, string(CKM.CONCATENATE_BASE_AND_DATA), base)
     assert flags(program, session, made) == (True, False, True, True)
@@ -370,7 +370,7 @@ def test_sp800_108_with_what_does_not_fit(
 def test_sp800_108_takes_secrecy_from_its_base(program: Program) -> None:
     session = program.open(user=CKU.USER)
     mechanism = kbkdf(CKM.SP800_108_COUNTER_KDF, CKM.SHA256_HMAC, [part(ITERATION, counter(8))])
-    for more, expected in (({}, (True, False)), (LOOSE, (False, True))):
+    for more, expected in (({"SENSITIVE": True}, (True, False)), (LOOSE, (False, True))):
         base = secret(program, session, KEY, DERIVE=True, **more)
         made = program.C_DeriveKey(session, mechanism, base, attributes(VALUE_LEN=16), True)
         assert flags(program, session, made)[:2] == expected

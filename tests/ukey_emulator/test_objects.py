@@ -194,9 +194,8 @@ def test_a_copy_has_a_unique_id_of_its_own(program: Program) -> None:
 
 def test_where_a_key_comes_from_shows(program: Program) -> None:
     session = program.open(user=CKU.USER)
-    made = program.C_GenerateKey(
-        session, Mechanism(CKM.AES_KEY_GEN, None), attributes(VALUE_LEN=32), True
-    )
+    template = attributes(VALUE_LEN=32, SENSITIVE=True)
+    made = program.C_GenerateKey(session, Mechanism(CKM.AES_KEY_GEN, None), template, True)
     brought = program.C_CreateObject(session, attributes(**AES_KEY), True)
     expected = {CKA.LOCAL: True, CKA.ALWAYS_SENSITIVE: True, CKA.NEVER_EXTRACTABLE: True}
     for attribute, true in expected.items():

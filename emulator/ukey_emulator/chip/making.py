@@ -67,7 +67,9 @@ def generate_pair(
     seen.attributes.update(seen_part)
     keys.complete(seen)
     hidden.attributes.update(hidden_part)
-    hidden.attributes[CKA.PUBLIC_KEY_INFO] = seen.attributes[CKA.PUBLIC_KEY_INFO]
+    info = seen.attributes[CKA.PUBLIC_KEY_INFO]
+    keys.require_own(hidden.attributes.get(CKA.PUBLIC_KEY_INFO), info)
+    hidden.attributes[CKA.PUBLIC_KEY_INFO] = info
     hidden.material = material
     return seen, hidden
 

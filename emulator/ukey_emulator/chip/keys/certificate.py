@@ -18,15 +18,17 @@ def complete(attributes: dict[int, bytes]) -> None:
 
     Attributes that the template has are left as they are. CKR_TEMPLATE_INCOMPLETE for a
     certificate with neither value nor address, or with an address and no digests of the keys
-    (§4.6.3, table 28).
+    (§4.6.3, table 28); CKR_ATTRIBUTE_VALUE_INVALID for another certificate's check value.
     """
-    value = attributes.get(CKA.VALUE, b"")
+    value = attributes[CKA.VALUE]
+    _require_address(attributes)
     if not value:
-        _require_address(attributes)
         return
     digest = hashes.Hash(hashes.SHA1())  # noqa: S303 - the standard names SHA-1
     digest.update(value)
-    attributes.setdefault(CKA.CHECK_VALUE, digest.finalize()[:_CHECK_LENGTH])
+    checked = digest.finalize()[:_CHECK_LENGTH]
+    if attributes.setdefault(CKA.CHECK_VALUE, checked) not in (checked, b""):
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, "CKA_CHECK_VALUE is not this certificate's")
     if as_number(attributes[CKA.CERTIFICATE_TYPE]) != CKC.X_509:
         return
     try:
@@ -39,7 +41,9 @@ def complete(attributes: dict[int, bytes]) -> None:
 
 def _require_address(attributes: dict[int, bytes]) -> None:
     if not attributes.get(CKA.URL):
-        raise Refusal(CKR.TEMPLATE_INCOMPLETE, "a certificate has a value or a URL")
+        if not attributes[CKA.VALUE]:
+            raise Refusal(CKR.TEMPLATE_INCOMPLETE, "a certificate has a value or a URL")
+        return
     for attribute in (CKA.HASH_OF_SUBJECT_PUBLIC_KEY, CKA.HASH_OF_ISSUER_PUBLIC_KEY):
         if not attributes.get(attribute):
             raise Refusal(CKR.TEMPLATE_INCOMPLETE, f"with a URL goes CKA_{attribute.name}")

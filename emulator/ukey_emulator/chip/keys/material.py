@@ -71,11 +71,16 @@ def complete(obj: Object) -> None:
         return
     claimed = obj.attributes.get(CKA.PUBLIC_KEY_INFO)
     finish(obj.attributes)
-    if obj.kind != CKO.CERTIFICATE and claimed not in (
-        None,
-        b"",
-        obj.attributes.get(CKA.PUBLIC_KEY_INFO),
-    ):
+    if obj.kind != CKO.CERTIFICATE:
+        require_own(claimed, obj.attributes.get(CKA.PUBLIC_KEY_INFO))
+
+
+def require_own(claimed: bytes | None, info: bytes | None) -> None:
+    """Refuse what a template claims to be a key's CKA_PUBLIC_KEY_INFO unless it is `info`.
+
+    CKR_ATTRIBUTE_VALUE_INVALID (§4.10).
+    """
+    if claimed not in (None, b"", info):
         raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, "CKA_PUBLIC_KEY_INFO is another key's")
 
 

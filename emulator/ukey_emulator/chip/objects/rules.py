@@ -75,11 +75,11 @@ _CERTIFICATE: Table = {
     CKA.CHECK_VALUE: Rule(Kind.BYTES),
     CKA.START_DATE: Rule(Kind.DATE, default=b""),
     CKA.END_DATE: Rule(Kind.DATE, default=b""),
-    CKA.PUBLIC_KEY_INFO: Rule(Kind.BYTES),
+    CKA.PUBLIC_KEY_INFO: Rule(Kind.BYTES, default=b""),
 }
 
 _AT_AN_ADDRESS: Table = {
-    CKA.VALUE: Rule(Kind.BYTES),
+    CKA.VALUE: Rule(Kind.BYTES, Note.MUST_CREATE),
     CKA.URL: Rule(Kind.TEXT, default=b""),
     CKA.HASH_OF_SUBJECT_PUBLIC_KEY: Rule(Kind.BYTES, default=b""),
     CKA.HASH_OF_ISSUER_PUBLIC_KEY: Rule(Kind.BYTES, default=b""),
@@ -142,6 +142,7 @@ _KEY: Table = {
     CKA.LOCAL: Rule(Kind.BOOL, _READ_ONLY, FALSE),
     CKA.KEY_GEN_MECHANISM: Rule(Kind.NUMBER, _READ_ONLY),
     CKA.ALLOWED_MECHANISMS: Rule(Kind.NUMBERS, default=b""),
+    CKA.OBJECT_VALIDATION_FLAGS: Rule(Kind.NUMBER, _READ_ONLY, number(0)),
 }
 
 _PUBLIC_KEY: Table = {
@@ -187,6 +188,7 @@ _PRIVATE_KEY: Table = {
 _SECRET_KEY: Table = {
     **_KEY,
     **_GUARDED,
+    CKA.SENSITIVE: Rule(Kind.BOOL, Note.MODIFIABLE | Note.STAYS_TRUE, FALSE),
     CKA.ENCRYPT: _FLAG_OFF,
     CKA.DECRYPT: _FLAG_OFF,
     CKA.SIGN: _FLAG_ON,

@@ -92,20 +92,11 @@ def amended(
     """
     wanted = collect(template)
     table = obj.table
-    trusted = obj.kind == CKO.CERTIFICATE and obj.flag(CKA.TRUSTED)
     fresh = (CKA.TOKEN, CKA.PRIVATE, CKA.MODIFIABLE, CKA.DESTROYABLE) if copying else ()
     for attribute, value in wanted.items():
         _admit(table, attribute, value, Note.NONE, as_so=as_so)
-        rule = table[attribute]
-        old = obj.attributes.get(attribute)
-        if old == value:
-            continue
-        locked = (rule.notes & Note.STAYS_TRUE and old == TRUE) or (
-            rule.notes & Note.STAYS_FALSE and old == FALSE
-        )
-        modifiable = rule.notes & Note.MODIFIABLE and not trusted
-        if locked or not (modifiable or attribute in fresh):
-            raise Refusal(CKR.ATTRIBUTE_READ_ONLY, f"CKA_{CKA(attribute).name} cannot become this")
+        if obj.attributes.get(attribute) != value and attribute not in fresh:
+            _require_changeable(obj, attribute, value)
     changed = {**obj.attributes, **wanted}
     _require_whole(Object(changed, table), CKR.TEMPLATE_INCONSISTENT)
     if CKA.ALWAYS_SENSITIVE in changed and changed[CKA.SENSITIVE] != TRUE:
@@ -115,6 +106,25 @@ def amended(
     return changed
 
 
+def _require_changeable(obj: Object, attribute: int, value: bytes) -> None:
+    """Refuse another value of an attribute that has to stay.
+
+    CKR_ATTRIBUTE_VALUE_INVALID for a private key that shall tell of another public key (§4.10).
+    A check value can be taken away, and not be replaced (§4.11.2).
+    """
+    if attribute == CKA.PUBLIC_KEY_INFO and obj.kind == CKO.PRIVATE_KEY:
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, "CKA_PUBLIC_KEY_INFO is another key's")
+    if attribute == CKA.CHECK_VALUE and obj.kind == CKO.SECRET_KEY and not value:
+        return
+    notes, old = obj.table[attribute].notes, obj.attributes.get(attribute)
+    locked = (notes & Note.STAYS_TRUE and old == TRUE) or (
+        notes & Note.STAYS_FALSE and old == FALSE
+    )
+    trusted = obj.kind == CKO.CERTIFICATE and obj.flag(CKA.TRUSTED)
+    if locked or trusted or not notes & Note.MODIFIABLE:
+        raise Refusal(CKR.ATTRIBUTE_READ_ONLY, f"CKA_{CKA(attribute).name} cannot become this")
+
+
 def _admit(table: Table, attribute: int, value: bytes, forbidden: int, *, as_so: bool) -> None:
     rule = table.get(attribute)
     if rule is None:
@@ -122,9 +132,7 @@ def _admit(table: Table, attribute: int, value: bytes, forbidden: int, *, as_so:
             CKR.TEMPLATE_INCONSISTENT, f"an object of this kind has no CKA_{CKA(attribute).name}"
         )
     if rule.notes & forbidden:
-        raise Refusal(
-            CKR.ATTRIBUTE_READ_ONLY, f"CKA_{CKA(attribute).name} is set by the key alone"
-        )
+        raise Refusal(CKR.ATTRIBUTE_READ_ONLY, f"CKA_{CKA(attribute).name} is set by the key alone")
     check(rule.kind, value)
     if rule.notes & Note.SO_SETS_TRUE and value == TRUE and not as_so:
         raise Refusal(CKR.ATTRIBUTE_READ_ONLY, f"only the SO sets CKA_{CKA(attribute).name}")
