@@ -49,6 +49,11 @@ STRUCTS: dict[str, Callable[..., tuple[Any, ...]]] = {
     "FEEDBACK_KBKDF": lambda prf, data, iv, more: (
         *(prf, len(data), template(data), len(iv), iv or None, more, None),
     ),
+    "GCM_MESSAGE": lambda iv, fixed, how, tag: (iv, len(iv), fixed, how, tag, 8 * len(tag)),
+    "CCM_MESSAGE": lambda size, nonce, fixed, how, tag: (
+        *(size, nonce, len(nonce), fixed, how, tag, len(tag)),
+    ),
+    "POLY1305_MESSAGE": lambda nonce, tag: (nonce, len(nonce), tag),
     "EDDSA": lambda prehashed, context: (bool(prehashed), len(context), context),
     "STRING": lambda data: (data, len(data)),
     "CBC_DATA_16": lambda iv, data: (Inside(iv), data, len(data)),
@@ -87,6 +92,11 @@ def struct(*members: Any) -> Any:
     return type("Struct", (ctypes.Structure,), {"_fields_": fields})(*values)
 
 
+def structure(layout: str, *fields: Any) -> Any:
+    """Make the struct of that name."""
+    return struct(*STRUCTS[layout](*fields))
+
+
 def template(attributes: list[Attribute]) -> Any:
     """Make a CK_ATTRIBUTE array, or one of CK_PRF_DATA_PARAM, which has the same form."""
     array = (CkAttribute * max(1, len(attributes)))()
@@ -107,7 +117,7 @@ def mechanism(asked: Mechanism) -> Any:
         case bytes(flat):
             held, size = memory(flat), len(flat)
         case Parameter(layout=layout, fields=fields):
-            held = struct(*STRUCTS[layout](*fields))
+            held = structure(layout, *fields)
             size = ctypes.sizeof(held)
         case _:
             raise TypeError(asked)
@@ -186,6 +196,8 @@ class CProgram:
                 case bytes():
                     held.append(memory(argument))
                     given += [held[-1], c_ulong(len(argument))]
+                case ctypes.Structure():  # the parameter of a message
+                    given += [ctypes.byref(argument), c_ulong(ctypes.sizeof(argument))]
                 case Mechanism():
                     held.append(mechanism(argument))
                     given.append(ctypes.byref(held[-1]))

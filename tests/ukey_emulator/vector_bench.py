@@ -107,7 +107,7 @@ class Bench:
     def verify(
         self, mechanism: Mechanism, key: int, data: bytes, signature: bytes, *, cut: bool = True
     ) -> None:
-        """Verify in one part and in many."""
+        """Verify in one part and in many, and with the signature given first."""
         self.program.C_VerifyInit(self.session, self._begins(mechanism), key)
         self.program.C_Verify(self.session, data, signature)
         if cut:
@@ -115,6 +115,22 @@ class Bench:
             for part in parts(data):
                 self.program.C_VerifyUpdate(self.session, part)
             self.program.C_VerifyFinal(self.session, signature)
+            self.program.C_VerifySignatureInit(self.session, mechanism, key, signature)
+            self.program.C_VerifySignature(self.session, data)
+
+    def seal(self, kind: CKM, key: int, message: Any, extra: bytes, data: bytes) -> bytes:
+        """Encrypt one message; its tag is written where its parameter has room for it."""
+        self.program.C_MessageEncryptInit(self.session, Mechanism(kind, None), key)
+        sealed = bytes(self.program.C_EncryptMessage(self.session, message, extra, data, WIDE))
+        self.program.C_MessageEncryptFinal(self.session)
+        return sealed
+
+    def unseal(self, kind: CKM, key: int, message: Any, extra: bytes, sealed: bytes) -> bytes:
+        """Decrypt one message."""
+        self.program.C_MessageDecryptInit(self.session, Mechanism(kind, None), key)
+        data = bytes(self.program.C_DecryptMessage(self.session, message, extra, sealed, WIDE))
+        self.program.C_MessageDecryptFinal(self.session)
+        return data
 
     def digest(self, mechanism: Mechanism, data: bytes) -> bytes:
         """Digest in one part and in many."""

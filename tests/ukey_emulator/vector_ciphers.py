@@ -4,11 +4,13 @@ A judge raises WrongResultError or CallError where the token does not give what 
 """
 
 import struct
+from typing import Any
 
+from c_program import memory, structure
 from vector_bench import Bench, Test, expect, hash_kind, hash_name, raw
 
 from ukey_emulator.cryptoki.wire import Mechanism, Parameter
-from ukey_emulator.terms import CKK, CKM
+from ukey_emulator.terms import CKG, CKK, CKM
 
 _BLOCKS = {"AES": 16, "DES3": 8, "CAMELLIA": 16, "SEED": 16}
 _MAX_SECRET = 512
@@ -19,7 +21,7 @@ def aead(bench: Bench, group: Test, test: Test) -> None:
     nonce, extra, data = raw(test, "iv"), raw(test, "aad"), raw(test, "msg")
     tag_bits = group["tagSize"]
     sealed = raw(test, "ct") + raw(test, "tag")
-    kind, parameter = {
+    key_type, parameter = {
         "AES-GCM": (CKK.AES, Parameter("GCM", (nonce, 8 * len(nonce), extra, tag_bits))),
         "AES-CCM": (
             CKK.AES,
@@ -28,9 +30,25 @@ def aead(bench: Bench, group: Test, test: Test) -> None:
         "CHACHA20-POLY1305": (CKK.CHACHA20, Parameter("POLY1305", (nonce, extra))),
     }[bench.algorithm]
     mechanism = Mechanism(CKM[bench.algorithm.replace("-", "_")], parameter)
-    key = bench.secret(raw(test, "key"), kind)
+    key = bench.secret(raw(test, "key"), key_type)
     expect(bench.decrypt(mechanism, key, sealed), data)
     expect(bench.encrypt(mechanism, key, data), sealed)
+    kind, tag = CKM(mechanism.type), raw(test, "tag")
+    given, room = memory(tag), memory(bytes(len(tag)))
+    expect(bench.unseal(kind, key, message(kind, test, given), extra, raw(test, "ct")), data)
+    made = bench.seal(kind, key, message(kind, test, room), extra, data)
+    expect((made, room.raw), (raw(test, "ct"), tag))
+
+
+def message(kind: CKM, test: Test, tag: Any) -> Any:
+    """Make the parameter of one message: its nonce comes from here, its tag is in memory."""
+    nonce, how = raw(test, "iv"), int(CKG.NO_GENERATE)
+    layout, fields = {
+        CKM.AES_GCM: ("GCM_MESSAGE", (nonce, 0, how, tag)),
+        CKM.AES_CCM: ("CCM_MESSAGE", (len(raw(test, "msg")), nonce, 0, how, tag)),
+        CKM.CHACHA20_POLY1305: ("POLY1305_MESSAGE", (nonce, tag)),
+    }[kind]
+    return structure(layout, *fields)
 
 
 def code(bench: Bench, group: Test, test: Test) -> None:
