@@ -15,7 +15,6 @@ _Static_assert(sizeof(CK_ULONG) == 8 && sizeof(void *) == 8 &&
 #define CKR_HOST_MEMORY 0x2UL
 #define CKR_SLOT_ID_INVALID 0x3UL
 #define CKR_GENERAL_ERROR 0x5UL
-#define CKR_FUNCTION_FAILED 0x6UL
 #define CKR_ARGUMENTS_BAD 0x7UL
 #define CKR_NO_EVENT 0x8UL
 #define CKR_DEVICE_ERROR 0x30UL
