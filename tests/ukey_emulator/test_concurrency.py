@@ -4,6 +4,7 @@ A test holds the lock that a call is about to take, lets something else happen m
 lets the call go on: what is a matter of microseconds otherwise happens each time.
 """
 
+import itertools
 import sys
 import threading
 import time
@@ -311,7 +312,49 @@ def test_an_end_just_before_the_sleep_is_not_missed(program: Program, face: Face
     assert ended is CKR.CRYPTOKI_NOT_INITIALIZED
 
 
+def test_a_handle_from_before_the_end_is_none_afterwards(face: Face, program: Program) -> None:
+    session = program.open()
+    obj = program.C_CreateObject(session, data(), True)
+    face.detach(program.application)
+    again = Program(face)
+    mine = again.open()
+    again.C_CreateObject(mine, data(), True)
+    assert again.rv("C_GetSessionInfo", session, True) is CKR.SESSION_HANDLE_INVALID
+    assert again.rv("C_GetObjectSize", mine, obj, True) is CKR.OBJECT_HANDLE_INVALID
+
+
 # ---- many threads at once, without a lock of the test's ----
+
+
+@pytest.mark.usefixtures("_quick_switches")
+def test_attributes_that_are_changed_together_are_read_together(
+    program: Program, other_program: Program
+) -> None:
+    session, other = program.open(), other_program.open()
+    obj = program.C_CreateObject(session, data(LABEL="0", VALUE=b"0", TOKEN=True), True)
+    (same,) = other_program.find(other, LABEL="0")
+    stop = threading.Event()
+
+    def change() -> None:
+        for number in itertools.count(1):
+            if stop.is_set():
+                return
+            both = attributes(LABEL=str(number), VALUE=str(number).encode())
+            program.C_SetAttributeValue(session, obj, both)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    query = [Query(kind, 20, None) for kind in (CKA.LABEL, CKA.VALUE) * 10]
+    read: list[set[bytes]] = []
+    versions: set[bytes] = set()
+    end = time.monotonic() + 20
+    while (len(read) < 300 or len(versions) < 30) and time.monotonic() < end:
+        read.append({value for _, value in other_program.C_GetAttributeValue(other, same, query)})
+        versions |= read[-1]
+    stop.set()
+    changing.join(20)
+    assert [together for together in read if len(together) > 1] == []
+    assert len(versions) > 1
 
 
 @pytest.mark.usefixtures("_quick_switches")

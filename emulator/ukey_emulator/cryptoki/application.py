@@ -17,6 +17,9 @@ STATE_LENGTH = 32
 _MOST_STATES = 256
 _FEW_HANDLES = 64
 
+# Handles of sessions and objects. No two are the same, so that one from before C_Finalize is none.
+_numbers = itertools.count(1)
+
 
 class Application:
     """What one process has open on the keys (PKCS#11 3.2 §5.6).
@@ -34,7 +37,6 @@ class Application:
         self.ended = False
         self.seen_changes = slots.changes()
         self._visible = frozenset(self.seen_changes)
-        self._numbers = itertools.count(1)
         self._sessions: dict[int, Session] = {}
         self._logins: dict[Chip, Role] = {}
         self._by_handle: dict[int, tuple[Chip, Object]] = {}
@@ -88,7 +90,7 @@ class Application:
                 raise Refusal(CKR.CRYPTOKI_NOT_INITIALIZED, "C_Finalize was called meanwhile")
             if not writable and self._logins.get(chip) is Role.SO:
                 raise Refusal(CKR.SESSION_READ_WRITE_SO_EXISTS)
-            session = Session(next(self._numbers), slot, chip, writable)
+            session = Session(next(_numbers), slot, chip, writable)
             slot.count(chip, 1)
             self._sessions[session.handle] = session
             return session
@@ -254,7 +256,7 @@ class Application:
         with self.lock:
             handle = self._handles.get(obj)
             if handle is None:
-                handle = next(self._numbers)
+                handle = next(_numbers)
                 self._handles[obj] = handle
                 self._by_handle[handle] = (session.chip, obj)
                 if len(self._by_handle) > self._most_handles:

@@ -90,14 +90,14 @@ def C_GetAttributeValue(
     if queries is None:
         raise Refusal(CKR.ARGUMENTS_BAD, "the template is NULL")
     obj = app.object(session, number_)
-    answers: list[Answer] = []
-    worst: CKR | None = None
-    for query in queries:
-        code, answer = _read(obj, query)
-        worst = worst or code
-        answers.append(answer)
-    if worst is not None:
-        raise Refusal(worst, results=(answers,))
+    seen = None
+    while seen is not obj.attributes:  # or another program has changed them meanwhile
+        seen = obj.attributes
+        read = [_read(obj, query) for query in queries]
+    answers = [answer for _, answer in read]
+    for code, _ in read:
+        if code is not None:
+            raise Refusal(code, results=(answers,))
     return answers
 
 
