@@ -33,6 +33,6 @@ def resident_kilobytes(rack: RackProcess) -> int:
 def within(seconds: float, condition: Callable[[], object]) -> bool:
     """Wait until it is so, at most so long; a thread takes a moment to end."""
     end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
+    while not (done := bool(condition())) and time.monotonic() < end:
         time.sleep(0.02)
-    return bool(condition())
+    return done
