@@ -9,6 +9,8 @@ from ukey_harness.cases.case import Case
 from ukey_harness.cases.expectation import Match
 from ukey_harness.verdicts.record import Call, StepRecord, step_from_json
 
+HUNG = "The call did not return"
+
 
 class Judgement(StrEnum):
     """The verdict on a case.
@@ -62,6 +64,11 @@ class Finding:
     started: str = ""
     seconds: float = 0.0
     worker: str = ""
+
+    @property
+    def hung(self) -> bool:
+        """Whether the module kept the case until its time was over."""
+        return self.crash.startswith(HUNG)
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as JSON values."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from ukey_harness.cases.case import Changes, NotApplicable, Section
 from ukey_harness.cases.pkcs11.encrypt import GENERATED
-from ukey_harness.cases.pkcs11.general import exported
+from ukey_harness.cases.pkcs11.general import MOST_INTERFACES, exported
 from ukey_harness.cases.pkcs11.keys import aes, aes_template, secret
 from ukey_harness.cases.pkcs11.keys_made import generated
 from ukey_harness.cases.pkcs11.needs import version
@@ -14,7 +14,7 @@ from ukey_harness.cases.pkcs11.slots import init_token
 from ukey_harness.cases.pkcs11.stand import Stand
 from ukey_harness.cryptoki.abi import LISTS
 from ukey_harness.cryptoki.arguments import Cell, Mechanism
-from ukey_harness.cryptoki.names import CKA, CKF, CKM
+from ukey_harness.cryptoki.names import CKA, CKF, CKM, UNAVAILABLE
 
 claims = Section("PKCS#11 3.2", "Claims")
 
@@ -71,6 +71,8 @@ def _st_31(stand: Stand) -> tuple[str, ...]:
     )
     session, least, most = stand.user(), int(info.ulMinKeySize), int(info.ulMaxKeySize)
     names = [generated(stand, session, aes_template(size=size)) for size in (least, most)]
+    if not 8 < least <= most < UNAVAILABLE - 8:  # noqa: PLR2004 - as many more or less is another size
+        return f"sizes {least} to {most}", "", "", ""
     for size in (least - 8, most + 8):
         name = generated(stand, session, aes_template(size=size))
         names.append(name if name == "OK" else "refused")
@@ -105,14 +107,16 @@ def _gp_22(stand: Stand) -> tuple[str, str]:
     ffi = stand.module.ffi
     count = Cell()
     exported(stand, "C_GetInterfaceList", None, count.parts[0])
-    if not 0 < count.value < 1000:  # noqa: PLR2004 - no module has so many
+    if not 0 < count.value < MOST_INTERFACES:
         return "OK", f"{count.value} interfaces"
     room = ffi.new("CK_INTERFACE[]", count.value)
     name = exported(stand, "C_GetInterfaceList", room, count.parts[0])
     odd = []
     for index in range(count.value):
-        told = ffi.string(ffi.cast("char *", room[index].pInterfaceName))
-        if told == b"PKCS 11":
+        told = room[index].pInterfaceName
+        if told == ffi.NULL or room[index].pFunctionList == ffi.NULL:
+            odd.append("an empty entry")
+        elif ffi.string(ffi.cast("char *", told)) == b"PKCS 11":
             odd += _unsound(stand, room[index])
     return name, "; ".join(odd) or "sound"
 

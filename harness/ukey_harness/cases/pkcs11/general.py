@@ -21,6 +21,7 @@ from ukey_harness.cryptoki.returns import return_name
 general = Section("PKCS#11 3.2", "General-purpose functions")
 
 VERSION_3 = version(3, 0)
+MOST_INTERFACES = 1000  # no module has more
 
 
 def exported(stand: Stand, function: str, *arguments: Any) -> str:  # noqa: ANN401 - C values
@@ -349,6 +350,8 @@ def _gp_16(stand: Stand) -> tuple[str, ...]:
     ffi = stand.module.ffi
     count = Cell()
     first = exported(stand, "C_GetInterfaceList", None, count.parts[0])
+    if not 0 < count.value < MOST_INTERFACES:
+        return first, f"{count.value} interfaces"
     room = ffi.new("CK_INTERFACE[]", count.value + 1)
     short = Cell(count.value - 1)
     second = exported(stand, "C_GetInterfaceList", room, short.parts[0])
@@ -402,6 +405,8 @@ def interface_of(stand: Stand, major: int, minor: int, flags: int = 0) -> tuple[
     name = exported(stand, "C_GetInterface", b"PKCS 11", wanted, found, flags)
     if name != "OK" or found[0] == ffi.NULL:
         return (name,)
+    if ffi.NULL in {found[0].pFunctionList, found[0].pInterfaceName}:
+        return name, "an empty entry"
     bears = ffi.cast("CK_VERSION *", found[0].pFunctionList)
     told = ffi.string(ffi.cast("char *", found[0].pInterfaceName)).decode(errors="replace")
     return name, told, f"{bears.major}.{bears.minor}"

@@ -8,6 +8,7 @@ from ukey_harness.cryptoki.arguments import Value
 from ukey_harness.cryptoki.names import CKA, CKC, CKK, CKM, CKO
 
 P256 = bytes.fromhex("06082a8648ce3d030107")  # its object identifier, DER
+MOST_RSA_BITS = 8192  # more than this is no smallest size
 RSA_EXPONENT = b"\1\0\1"
 WANTED_RSA_BITS = 1024  # as small as the token makes them, to be quick; at least this
 IV = bytes(range(16))
@@ -148,7 +149,10 @@ def rsa_bits(stand: Stand) -> int:
     info = stand.structure(
         "GetMechanismInfo", "CK_MECHANISM_INFO", stand.slot, CKM.RSA_PKCS_KEY_PAIR_GEN
     )
-    return max(WANTED_RSA_BITS, int(info.ulMinKeySize))
+    bits = max(WANTED_RSA_BITS, int(info.ulMinKeySize))
+    if bits > MOST_RSA_BITS:
+        raise Unprepared(f"C_GetMechanismInfo says that the smallest RSA key has {bits} bits")
+    return bits
 
 
 def ec(

@@ -144,7 +144,6 @@ def _sv_30(stand: Stand) -> tuple[str, ...]:
     "6.3.1",
     "An ECDSA signature is one to all other software; theirs is one to the token, and no other is.",
     "right, OK, SIGNATURE_INVALID, SIGNATURE_LEN_RANGE, SIGNATURE_INVALID",
-    allow=("right, OK, SIGNATURE_INVALID, SIGNATURE_INVALID, SIGNATURE_INVALID",),
     needs=(EC,),
 )
 def _sv_31(stand: Stand) -> tuple[str, ...]:

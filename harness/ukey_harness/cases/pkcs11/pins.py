@@ -8,6 +8,7 @@ from ukey_harness.cryptoki.names import CKA, CKU, TokenFlag
 pins = Section("PKCS#11 3.2", "PINs")
 
 NEW_PIN = "24681357"
+LONGEST = 100_000  # a PIN beyond this is no case's matter
 MOST_TRIES = 20  # after so many wrong PINs a token that is not locked does not lock at all
 LOW = TokenFlag.USER_PIN_COUNT_LOW | TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.USER_PIN_LOCKED
 SO_LOW = TokenFlag.SO_PIN_COUNT_LOW | TokenFlag.SO_PIN_FINAL_TRY | TokenFlag.SO_PIN_LOCKED
@@ -49,9 +50,16 @@ def _pn_02(stand: Stand) -> tuple[str, ...]:
     return name, stand.rv("Logout", session), stand.login(session)
 
 
+def of_length(length: int) -> str:
+    """Return a PIN of that length; NotApplicable where the token's limit is none."""
+    if length > LONGEST:
+        raise NotApplicable(f"C_GetTokenInfo gives a limit of {length - 1} for a PIN's length.")
+    return "7" * length
+
+
 def _refused_length(stand: Stand, length: int) -> tuple[str, ...]:
     session = stand.so()
-    name = init_pin(stand, session, "7" * length)
+    name = init_pin(stand, session, of_length(length))
     return name, stand.rv("Logout", session), stand.login(session)
 
 
@@ -162,7 +170,7 @@ def _pn_09(stand: Stand) -> tuple[str, ...]:
 def _pn_10(stand: Stand) -> tuple[str, ...]:
     session, info = stand.session(), stand.token_info()
     short, long = int(info.ulMinPinLen) - 1, int(info.ulMaxPinLen) + 1
-    names = [set_pin(stand, session, stand.pin(), "7" * length) for length in (short, long)]
+    names = [set_pin(stand, session, stand.pin(), of_length(length)) for length in (short, long)]
     return names[0], names[1], stand.login(session)
 
 

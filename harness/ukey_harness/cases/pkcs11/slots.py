@@ -6,8 +6,8 @@ import time
 from ukey_harness.cases.case import Changes, NotApplicable, Section
 from ukey_harness.cases.pkcs11.general import padding
 from ukey_harness.cases.pkcs11.keys import data
-from ukey_harness.cases.pkcs11.stand import Stand
-from ukey_harness.cryptoki.arguments import Cell, Raw
+from ukey_harness.cases.pkcs11.stand import MOST_LISTED, Stand
+from ukey_harness.cryptoki.arguments import Cell, Numbers, Raw, Record
 from ukey_harness.cryptoki.module import padded_text
 from ukey_harness.cryptoki.names import (
     CKA,
@@ -45,13 +45,12 @@ def _st_01(stand: Stand) -> tuple[str, ...]:
 )
 def _st_02(stand: Stand) -> tuple[str, ...]:
     many = len(stand.slots(present=False))
-    room = stand.module.ffi.new("CK_ULONG[]", [UNAVAILABLE] * (many + 1))
-    count = Cell(0)
-    name = stand.rv("GetSlotList", 0, room, count)
+    short = Numbers(0)
+    name = stand.rv("GetSlotList", 0, short)
     return (
         name,
-        "true count" if count.value == many else f"{count.value} for {many}",
-        "untouched" if set(room) == {UNAVAILABLE} else "written to",
+        "true count" if short.count == many else f"{short.count} for {many}",
+        "untouched" if short.untouched else "written to",
     )
 
 
@@ -162,12 +161,13 @@ def _counts(stand: Stand) -> tuple[str, str]:
     "OK, BUFFER_TOO_SMALL, same count, ARGUMENTS_BAD",
 )
 def _st_13(stand: Stand) -> tuple[str, ...]:
-    count = Cell(0)
-    first = stand.rv("GetMechanismList", stand.slot, None, count)
-    short = Cell(max(0, count.value - 1))
-    room = stand.module.ffi.new("CK_ULONG[]", count.value + 1)
-    second = stand.rv("GetMechanismList", stand.slot, room, short)
-    same = "same count" if short.value == count.value > 0 else "another count"
+    asked = Numbers(None)
+    first = stand.rv("GetMechanismList", stand.slot, asked)
+    if asked.count > MOST_LISTED:
+        return first, f"a count of {asked.count}"
+    short = Numbers(max(0, asked.count - 1))
+    second = stand.rv("GetMechanismList", stand.slot, short)
+    same = "same count" if short.count == asked.count > 0 else "another count"
     return first, second, same, stand.rv("GetMechanismList", stand.slot, None, None)
 
 
@@ -185,18 +185,14 @@ def _st_14(stand: Stand) -> str:
     "consistent",
 )
 def _st_15(stand: Stand) -> str:
-    count = Cell(0)
-    stand.must("GetMechanismList", stand.slot, None, count)
-    room = stand.module.ffi.new("CK_ULONG[]", max(1, count.value))
-    stand.must("GetMechanismList", stand.slot, room, count)
-    kinds = [int(each) for each in room][: count.value]
+    kinds = stand.mechanisms
     if not kinds:
         return "no mechanism is listed"
     if len(set(kinds)) != len(kinds):
         return "a mechanism is listed twice"
     for kind in kinds:
-        info = stand.module.ffi.new("CK_MECHANISM_INFO *")
-        name = stand.rv("GetMechanismInfo", stand.slot, kind, info)
+        record = Record("CK_MECHANISM_INFO")
+        name, info = stand.rv("GetMechanismInfo", stand.slot, kind, record), record.structure
         if name != "OK":
             return f"0x{kind:X}: {name}"
         if info.ulMinKeySize > info.ulMaxKeySize:

@@ -67,9 +67,9 @@ def carry_out(case: Case, subject: Subject, line: Line) -> None:
     _charge(finding, stand.trespasses)
     finding.notes, finding.steps = stand.notes, stand.steps
     finding.calls = [] if stand.steps else list(stand.calls)  # they stand in the steps
+    line.send({"done": finding.to_json()})
     if not subject.renewable and stand.loaded:
         sweep(stand)
-    line.send({"done": finding.to_json()})
 
 
 def _charge(finding: Finding, trespasses: list[str]) -> None:

@@ -8,6 +8,7 @@ the device's operator do something; {"done": finding} out.
 
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -20,13 +21,17 @@ from typing import Any, BinaryIO, NoReturn
 
 from ukey_harness.cases.case import Case
 from ukey_harness.cases.catalogue import all_cases
-from ukey_harness.cases.finding import Finding
+from ukey_harness.cases.finding import HUNG, Finding
 from ukey_harness.cases.oasis.cases import read_case
 from ukey_harness.cases.running.child import CHUNK, Line, carry_out
 from ukey_harness.cases.subject import Subject
 from ukey_harness.cryptoki.abi import declared
 
 OUTPUT_KEPT = 2000
+FAREWELL = 15.0  # seconds for what a case's process does after it has told what it saw
+CUT_OFF = 77  # its exit code when it could not tell
+# What a module may take that has no measure: beyond it there is an error for the module alone.
+LIMITS = {resource.RLIMIT_DATA: 2 << 30, resource.RLIMIT_FSIZE: 64 << 20, resource.RLIMIT_CORE: 0}
 
 
 class Stream:
@@ -92,8 +97,14 @@ def _live(case: Case, subject: Subject, end: socket.socket, output: BinaryIO) ->
             os.dup2(nothing.fileno(), 0)
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
+        for kind, most in LIMITS.items():
+            hard = resource.getrlimit(kind)[1]
+            fits = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(kind, (fits, hard))
         carry_out(case, subject, Line(end))
         code = 0
+    except OSError:
+        code = CUT_OFF
     finally:
         os._exit(code)
 
@@ -112,14 +123,18 @@ def _watch(child: int, end: socket.socket, stream: Stream, limit: float) -> Find
         if not ready:
             hung = True
             break
-        if watched[0] in ready and (chunk := end.recv(CHUNK)):
+        if end.fileno() in ready:
+            chunk = end.recv(CHUNK)
+            if not chunk:  # closed, by its end or by the module
+                watched.remove(end.fileno())
             rest += chunk
             while b"\n" in rest:
                 text, _, rest = rest.partition(b"\n")
-                message = json.loads(text)
+                message = _read(text)
                 if "done" in message:
                     finding = Finding.from_json(message["done"])
-                else:
+                    deadline = min(deadline, time.monotonic()) + FAREWELL
+                elif "ask" in message:
                     begun = time.monotonic()
                     _relay(message, stream, Line(end).send)
                     deadline += time.monotonic() - begun  # the operator's time is not the case's
@@ -132,6 +147,15 @@ def _watch(child: int, end: socket.socket, stream: Stream, limit: float) -> Find
         os.kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
     return _ended(finding, status, hung=hung, limit=limit)
+
+
+def _read(text: bytes) -> dict[str, Any]:
+    """Read a line of the case's process; what the module wrote there itself says nothing."""
+    try:
+        message = json.loads(text)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
 
 
 def _relay(
@@ -147,10 +171,12 @@ def _ended(finding: Finding | None, status: int, *, hung: bool, limit: float) ->
     if finding is not None:
         return finding
     if hung:
-        return Finding("", crash=f"The call did not return within {limit:.0f} s.")
+        return Finding("", crash=f"{HUNG} within {limit:.0f} s.")
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
         return Finding("", crash=f"The module ended the process with {name}.")
+    if status >> 8 == CUT_OFF:
+        return Finding("", crash="The module closed the line on which the case tells what it saw.")
     return Finding("", crash=f"The module ended the process with exit code {status >> 8}.")
 
 

@@ -17,6 +17,7 @@ from ukey_harness.device.opening import device_of
 from ukey_harness.device.port import Device
 
 WORKERS = 2
+MOST_HUNG = 8  # cases one after the other, after which a module is not asked any more
 
 Progress = Callable[[Case, Finding], None]
 
@@ -94,6 +95,7 @@ class _Run:
         self.found: dict[str, Finding] = {}
         self.failures: list[BaseException] = []
         self._progress = progress
+        self._hung = 0
 
     def work(self, supply: Supply, name: str) -> None:
         """Take cases until there are no more."""
@@ -101,7 +103,11 @@ class _Run:
             with Worker() as worker:
                 while not self.failures:
                     case = self.waiting.get_nowait()
-                    finding = one(case, supply, worker)
+                    if self._hung < MOST_HUNG:
+                        finding = one(case, supply, worker)
+                        self._hung = self._hung + 1 if finding.hung else 0
+                    else:
+                        finding = Finding(case.id, barred=f"{MOST_HUNG} cases in a row have hung.")
                     finding.worker = name
                     self.found[case.id] = finding
                     if self._progress is not None:
@@ -123,7 +129,10 @@ def one(case: Case, supply: Supply, worker: Worker) -> Finding:
         finding = Finding(case.id, fault=f"no token for the case: {error}")
     else:
         finding = worker.run(case, subject, supply.act)
-        supply.after(case)
+        try:
+            supply.after(case)
+        except DeviceError as error:
+            finding.notes.append(f"the token could not be set right after the case: {error}")
     finding.started = started
     return finding
 

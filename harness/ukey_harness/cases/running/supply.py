@@ -143,6 +143,7 @@ class ForeignSupply(Supply):
         self._acts = (
             {"take_out": device.take_out, "plug_in": device.plug_in} if device.has_operator else {}
         )
+        self._spoilt = False  # a case has changed the token, and it could not be made anew
 
     def ready(self, case: Case) -> Subject:
         """Return the key, where the case may have it."""
@@ -154,6 +155,9 @@ class ForeignSupply(Supply):
                 f"It changes the {case.changes.value}, and the device file does not consent: "
                 f"consent.erase must read {file.consent_wanted!r}."
             )
+        if self._spoilt:
+            self.device.fresh()
+            self._spoilt = False
         if case.changes is Changes.PIN:
             flags = self.device.ask("examine")["token"]["flags"]
             spent = [flag for flag in TRIES_SPENT if flag in flags]
@@ -170,7 +174,9 @@ class ForeignSupply(Supply):
     def after(self, case: Case) -> None:
         """Initialise the key anew when its token was changed."""
         if case.changes in {Changes.TOKEN, Changes.OBJECTS} and self.device.file.may_erase:
+            self._spoilt = True
             self.device.fresh()
+            self._spoilt = False
 
 
 def supply_of(device: Device) -> Supply:
