@@ -354,6 +354,11 @@ def test_sp800_108_feedback_and_double_pipeline(program: Program) -> None:
             {"VALUE_LEN": 16},
             CKR.MECHANISM_PARAM_INVALID,
         ),
+        (
+            [part(ITERATION, counter(8)), part(BYTES)],
+            {"VALUE_LEN": 16},
+            CKR.MECHANISM_PARAM_INVALID,
+        ),
         ([part(ITERATION, counter(8))], {}, CKR.TEMPLATE_INCOMPLETE),
     ],
 )
@@ -374,6 +379,36 @@ def test_sp800_108_takes_secrecy_from_its_base(program: Program) -> None:
         base = secret(program, session, KEY, DERIVE=True, **more)
         made = program.C_DeriveKey(session, mechanism, base, attributes(VALUE_LEN=16), True)
         assert flags(program, session, made)[:2] == expected
+
+
+def test_sp800_108_keeps_the_history_of_any_of_its_keys(program: Program) -> None:
+    """Of base and additional keys one that was always sensitive is enough (§6.42.8)."""
+    session = program.open(user=CKU.USER)
+    generate = Mechanism(CKM.GENERIC_SECRET_KEY_GEN, None)
+    strict = attributes(VALUE_LEN=32, SENSITIVE=True, EXTRACTABLE=False, DERIVE=True)
+    generated = program.C_GenerateKey(session, generate, strict, True)
+    brought = secret(program, session, KEY, DERIVE=True, SENSITIVE=True)
+    hidden = attributes(VALUE_LEN=16, SENSITIVE=True, EXTRACTABLE=False)
+    for base, other, history in (
+        (generated, brought, True),
+        (brought, generated, True),
+        (brought, brought, False),
+    ):
+        parts = [part(ITERATION, counter(8)), part(KEY_HANDLE, number(other))]
+        mechanism = kbkdf(CKM.SP800_108_COUNTER_KDF, CKM.SHA256_HMAC, parts)
+        made = program.C_DeriveKey(session, mechanism, base, hidden, True)
+        assert flags(program, session, made) == (True, False, history, history)
+
+
+def test_sp800_108_makes_no_additional_keys(program: Program) -> None:
+    """Their handles cannot be given back, and so nothing at all is made."""
+    session = program.open(user=CKU.USER)
+    base = secret(program, session, KEY, **OPEN)
+    parameter = Parameter("KBKDF", (int(CKM.SHA256_HMAC), [part(ITERATION, counter(8))], 1))
+    mechanism = Mechanism(CKM.SP800_108_COUNTER_KDF, parameter)
+    arguments = (session, mechanism, base, attributes(VALUE_LEN=16), True)
+    assert program.rv("C_DeriveKey", *arguments) == CKR.MECHANISM_PARAM_INVALID
+    assert program.find(session) == [base]
 
 
 @pytest.mark.parametrize(

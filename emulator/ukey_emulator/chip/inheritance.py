@@ -1,7 +1,5 @@
 """What a derived key takes over from the keys it comes from (PKCS#11 3.2 §6.3.20, §6.43)."""
 
-from collections.abc import Iterable
-
 from ukey_emulator.terms import CKA, CKR
 
 from .mechanisms import Heir
@@ -29,10 +27,14 @@ def before(heir: Heir, parents: tuple[Object, ...], wanted: dict[int, bytes]) ->
         wanted[CKA.EXTRACTABLE] = FALSE
 
 
-def after(heir: Heir, parents: Iterable[Object], obj: Object) -> None:
-    """Set CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE of a derived key."""
-    always = all(parent.flag(CKA.ALWAYS_SENSITIVE) for parent in parents)
-    never = all(parent.flag(CKA.NEVER_EXTRACTABLE) for parent in parents)
+def after(heir: Heir, parents: tuple[Object, ...], obj: Object) -> None:
+    """Set CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE of a derived key.
+
+    They need the same of all parents, of any of them in SP 800-108 (§6.42.8).
+    """
+    enough = any if heir is Heir.LIKE else all
+    always = enough(parent.flag(CKA.ALWAYS_SENSITIVE) for parent in parents)
+    never = enough(parent.flag(CKA.NEVER_EXTRACTABLE) for parent in parents)
     if heir in (Heir.FREE, Heir.LIKE):
         always = always and obj.flag(CKA.SENSITIVE)
         never = never and not obj.flag(CKA.EXTRACTABLE)

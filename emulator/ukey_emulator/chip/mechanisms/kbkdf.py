@@ -192,14 +192,14 @@ class Sp800108(Mechanism):
             raise Refusal(CKR.MECHANISM_PARAM_INVALID, "counter and length stand once at most")
 
     def _lengths(self, kind: int, present: int) -> tuple[int, ...]:
-        """Give the lengths that a part of a kind can have."""
+        """Give the lengths that a part of a kind can have: bytes are at least one."""
         if kind == _ITERATION:
             counting = self.kind == CKM.SP800_108_COUNTER_KDF
             return (_COUNTER_FORMAT.size,) if counting else (0,)
         sizes = {_COUNTER: _COUNTER_FORMAT.size, _LENGTH: _LENGTH_FORMAT.size, _KEY: 8}
         if kind in sizes:
             return (sizes[kind],)
-        return (present,) if kind == _BYTES else ()
+        return (present,) if kind == _BYTES and present else ()
 
 
 MECHANISMS = (
