@@ -137,6 +137,15 @@ def test_what_a_module_writes_too_far_is_seen_in_any_case(
     assert told in finding.actual
 
 
+def test_a_token_need_not_keep_data_objects(bench: Bench) -> None:
+    rule = "CreateObject return ATTRIBUTE_VALUE_INVALID"
+    finding = bench.run(CASES["SE-26"], rule)
+    assert finding.judged(CASES["SE-26"]) is Judgement.NOT_APPLICABLE
+    assert "takes no such data object" in finding.actual
+    for number in ("OB-01", "SE-32"):  # but one that takes no objects at all is found out
+        assert bench.run(CASES[number], rule).judged(CASES[number]) is Judgement.UNMET
+
+
 @pytest.mark.parametrize(
     ("rule", "told"),
     [("GetInfo crash", "SIGSEGV"), ("GetInfo hang", "did not return within")],

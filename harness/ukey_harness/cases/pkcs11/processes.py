@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from ukey_harness.cases.case import Section, Seen, facts
+from ukey_harness.cases.case import NotApplicable, Section, Seen, facts
 from ukey_harness.cases.pkcs11.general import arguments
 from ukey_harness.cases.pkcs11.keys import MESSAGE, data
 from ukey_harness.cases.pkcs11.stand import MARK, Stand
@@ -16,6 +16,7 @@ from ukey_harness.cryptoki.names import CKA, CKF_OS_LOCKING_OK
 
 processes = Section("PKCS#11 3.2", "Processes")
 
+LACKING = "lacking"  # what another process says that the device lacks
 PATIENCE = 8.0  # seconds that another process may take
 
 
@@ -34,7 +35,7 @@ class Process:
         self._answers, self._orders = mine[0], its[1]
 
     def do(self, deed: str) -> tuple[str, ...]:
-        """Have it do something; return what it saw, or how it ended."""
+        """Have it do something; return what it saw, or how it ended; NotApplicable as it says."""
         os.write(self._orders, f"{deed}\n".encode())
         deadline = time.monotonic() + PATIENCE
         answer = b""
@@ -47,7 +48,10 @@ class Process:
             if not chunk:
                 return (self.end(),)
             answer += chunk
-        return tuple(json.loads(answer))
+        seen = tuple(json.loads(answer))
+        if seen[:1] == (LACKING,):
+            raise NotApplicable(seen[1])
+        return seen
 
     def end(self) -> str:
         """Wait for its end; return how it ended."""
@@ -65,6 +69,8 @@ def _obey(orders: int, answers: int, deeds: dict[str, Callable[[], Seen]]) -> No
             for line in lines:
                 try:
                     seen = facts(deeds[line.strip()]())
+                except NotApplicable as reason:
+                    seen = (LACKING, str(reason))
                 except Exception as error:  # noqa: BLE001 - told to the case
                     seen = (str(error),)
                 os.write(answers, json.dumps(seen).encode() + b"\n")

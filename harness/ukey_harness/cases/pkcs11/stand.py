@@ -18,6 +18,7 @@ from ukey_harness.cryptoki.arguments import (
     Record,
     Room,
     Template,
+    Value,
 )
 from ukey_harness.cryptoki.module import padded_text
 from ukey_harness.cryptoki.names import (
@@ -26,6 +27,7 @@ from ukey_harness.cryptoki.names import (
     CKF_RW_SESSION,
     CKF_SERIAL_SESSION,
     CKM,
+    CKO,
     CKU,
     SlotFlag,
     TokenFlag,
@@ -37,6 +39,8 @@ MARK = "ukeylab-case"  # begins the label of all that cases put onto a token, to
 CALLS_KEPT = 200
 MOST_LISTED = 1_000_000  # a count beyond this is none of slots or mechanisms
 MOST_FOUND = 100_000  # handles, after which a search is taken for one without an end
+# What C_CreateObject says of an object that the token does not have (§5.7.1).
+NO_SUCH_OBJECT = {"ATTRIBUTE_VALUE_INVALID", "TEMPLATE_INCONSISTENT", "FUNCTION_NOT_SUPPORTED"}
 # With these C_GetAttributeValue has gone through the whole template (§5.7.5).
 GIVING = {"OK", "ATTRIBUTE_SENSITIVE", "ATTRIBUTE_TYPE_INVALID", "BUFFER_TOO_SMALL"}
 
@@ -110,7 +114,7 @@ class Stand:
         """Call C_<function>, which the case needs to succeed; Unprepared otherwise."""
         name = self.rv(function, *arguments)
         if name != "OK":
-            raise Unprepared(f"C_{function} returned CKR_{name} where the case needs it to succeed")
+            raise Unprepared(_told_failure(function, name))
 
     def handle(self, function: str, *arguments: Any) -> int:  # noqa: ANN401 - as above
         """Call C_<function>, whose last argument receives a handle or number; return that."""
@@ -250,7 +254,7 @@ class Stand:
         """Log in, which must succeed; return the session."""
         name = self.login(session, user, pin)
         if name != "OK":
-            raise Unprepared(f"C_Login returned CKR_{name} where the case needs it to succeed")
+            raise Unprepared(_told_failure("Login", name))
         return session
 
     def user(self, *, write: bool = True) -> int:
@@ -273,8 +277,20 @@ class Stand:
     # Objects
 
     def create(self, session: int, pairs: Pairs) -> int:
-        """C_CreateObject; return the handle."""
-        return self.handle("CreateObject", session, Template(pairs))
+        """C_CreateObject; return the handle.
+
+        NotApplicable where the token has no data objects of that kind: which classes it keeps, and
+        of them which are private, is left to it (§4.1.1).
+        """
+        cell = Cell()
+        name = self.rv("CreateObject", session, Template(pairs), cell)
+        if name in NO_SUCH_OBJECT and _is_kept_data(dict(pairs)):
+            raise NotApplicable(
+                f"The token takes no such data object: C_CreateObject returned CKR_{name}."
+            )
+        if name != "OK":
+            raise Unprepared(_told_failure("CreateObject", name))
+        return cell.value
 
     def generate(self, session: int, mechanism: int, pairs: Pairs) -> int:
         """C_GenerateKey; return the handle."""
@@ -342,6 +358,19 @@ class Stand:
         """Return the token's digest of data."""
         self.must("DigestInit", session, Mechanism(mechanism))
         return self.made("Digest", session, data)
+
+
+def _told_failure(function: str, name: str) -> str:
+    return f"C_{function} returned CKR_{name} where the case needs it to succeed"
+
+
+def _is_kept_data(pairs: dict[int, Value]) -> bool:
+    """Tell whether that is a data object beyond those that are public and end with their session.
+
+    Of these every case may ask, so that a module that takes no objects at all is found out.
+    """
+    kept = bool(pairs.get(CKA.TOKEN)) or bool(pairs.get(CKA.PRIVATE))
+    return kept and pairs.get(CKA.CLASS) == CKO.DATA
 
 
 def truth(value: bytes | None) -> str:
