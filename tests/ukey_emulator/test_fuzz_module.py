@@ -76,6 +76,8 @@ def test_what_one_side_says_the_other_understands(program: Path) -> None:
     for exchange, code in zip(answered, codes, strict=True):
         assert exchange.rv == code, arguments_of(exchange)
     assert {exchange.number for exchange in answered} == {f.number for f in ANSWERED}
+    for broken in ([each[:-1] for each in inputs], [each + b"\0" for each in inputs]):
+        assert {exchange.rv for exchange in replay.replay(program, broken)} == {DEVICE_ERROR}
 
 
 def fitting(kind: str, asked: Any, dice: random.Random) -> Any:  # noqa: PLR0911 - a case for each
