@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SCENES = (
     *("initialise", "finalise", "waiting", "mutexes", "forks", "exits", "children", "unload"),
-    "descriptors",
+    *("descriptors", "processes"),
 )
 # Long data is mapped, and a mapping that is given back is gone at once: what still points there
 # is seen.

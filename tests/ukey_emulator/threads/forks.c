@@ -98,6 +98,71 @@ static void *call_until_the_end(void *argument)
     return NULL;
 }
 
+/* ---- many programs ---- */
+
+enum { PROGRAMS = 16, OBJECTS = 5 };
+
+static CK_ATTRIBUTE marked[] = {
+    {0x0, &(CK_ULONG){0}, sizeof(CK_ULONG)}, /* CKO_DATA */
+    {0x1, "\1", 1},                          /* on the token */
+    {0x10, "sixteen", 7},                    /* CKA_APPLICATION */
+};
+
+static CK_ULONG find_marked(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *found, CK_ULONG most)
+{
+    CK_ULONG count;
+
+    must("C_FindObjectsInit", p11->C_FindObjectsInit(session, marked, 3), CKR_OK);
+    must("C_FindObjects", p11->C_FindObjects(session, found, most, &count), CKR_OK);
+    must("C_FindObjectsFinal", p11->C_FindObjectsFinal(session), CKR_OK);
+    return count;
+}
+
+static void be_a_program(bool dies)
+{
+    CK_OBJECT_HANDLE object;
+
+    alarm(60);
+    must("C_Initialize", initialise(), CKR_OK);
+    CK_SESSION_HANDLE session = open_session();
+    log_in(session);
+    CK_OBJECT_HANDLE key = make_key(session);
+    for (unsigned turn = 0; turn < 6 * OBJECTS; turn++) {
+        must("C_Sign", sign(session, key), CKR_OK);
+        if (turn % 6 == 0)
+            must("C_CreateObject", p11->C_CreateObject(session, marked, 3, &object), CKR_OK);
+    }
+    if (dies) {
+        begin_together(&crew, 2, call_until_the_end, &crew);
+        usleep(5000);
+        kill(getpid(), SIGKILL);
+    }
+    must("C_Finalize", p11->C_Finalize(NULL), CKR_OK);
+    _exit(0);
+}
+
+/* Sixteen programs at one key, half of which are killed: all that they have made is there. */
+void scene_processes(void)
+{
+    CK_OBJECT_HANDLE found[PROGRAMS * OBJECTS + 1];
+    pid_t programs[PROGRAMS];
+    int status;
+
+    for (unsigned i = 0; i < PROGRAMS; i++)
+        if ((programs[i] = fork()) == 0)
+            be_a_program(i % 2);
+    for (unsigned i = 0; i < PROGRAMS; i++)
+        if (waitpid(programs[i], &status, 0) != programs[i] || status != (i % 2 ? SIGKILL : 0))
+            say("one of sixteen programs", (CK_RV)status);
+    must("C_Initialize", initialise(), CKR_OK);
+    CK_SESSION_HANDLE session = open_session();
+    must("objects", find_marked(session, found, PROGRAMS * OBJECTS + 1), PROGRAMS * OBJECTS);
+    for (unsigned i = 0; i < PROGRAMS * OBJECTS; i++)
+        must("C_DestroyObject", p11->C_DestroyObject(session, found[i]), CKR_OK);
+    must("objects left", find_marked(session, found, 1), 0);
+    must("C_Finalize", p11->C_Finalize(NULL), CKR_OK);
+}
+
 /* A program may end while its threads are in calls, after C_Finalize or without it. */
 void scene_exits(void)
 {

@@ -168,7 +168,7 @@ int main(int argc, char **argv)
         {"forks", scene_forks},           {"children", scene_children},
         {"exits", scene_exits},           {"unload", scene_unload},
         {"many", scene_many},             {"descriptors", scene_descriptors},
-        {"starved", scene_starved},
+        {"starved", scene_starved},       {"processes", scene_processes},
     };
 
     if (argc < 3)

@@ -48,6 +48,7 @@ void scene_finalise(void);
 void scene_waiting(void);
 void scene_mutexes(void);
 void scene_forks(void);
+void scene_processes(void);
 void scene_exits(void);
 void scene_children(void);
 void scene_unload(void);
