@@ -7,7 +7,7 @@ from typing import Any
 from ukey_emulator.cryptoki.application import Application
 from ukey_emulator.cryptoki.face import Face
 from ukey_emulator.cryptoki.wire import Attribute, Mechanism, Out, Query
-from ukey_emulator.terms import CKA, CKF, CKM, CKO, CKR, CKU
+from ukey_emulator.terms import CKA, CKF, CKM, CKR, CKU
 
 PIN = b"123456"
 SO_PIN = b"12345678"
@@ -57,12 +57,7 @@ class Program:
         return bytes(answers[0][1])
 
     def find(self, session: int, **wanted: object) -> list[int]:
-        """Find objects by attributes, named without their CKA_; not those that every key has."""
-        profiles = set(self.search(session, CLASS=int(CKO.PROFILE)))
-        return [found for found in self.search(session, **wanted) if found not in profiles]
-
-    def search(self, session: int, **wanted: object) -> list[int]:
-        """Find all objects with these attributes."""
+        """Find objects by attributes, named without their CKA_."""
         self.C_FindObjectsInit(session, attributes(**wanted))
         found = list(self.C_FindObjects(session, Out(asked=True, capacity=100)))
         self.C_FindObjectsFinal(session)
