@@ -5,10 +5,12 @@ lets the call go on: what is a matter of microseconds otherwise happens each tim
 """
 
 import itertools
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ from program import PIN, SO_PIN, Program, attributes
 from ukey_emulator.chip import Chip
 from ukey_emulator.cryptoki.face import Face
 from ukey_emulator.cryptoki.wire import Mechanism, Out, Query
+from ukey_emulator.rack.control import ControlServer
+from ukey_emulator.rack.home import Home
 from ukey_emulator.rack.keyring import Keyring
 from ukey_emulator.slots import Slot
 from ukey_emulator.terms import CKA, CKF, CKM, CKO, CKR, CKU
@@ -321,6 +325,34 @@ def test_a_handle_from_before_the_end_is_none_afterwards(face: Face, program: Pr
     again.C_CreateObject(mine, data(), True)
     assert again.rv("C_GetSessionInfo", session, True) is CKR.SESSION_HANDLE_INVALID
     assert again.rv("C_GetObjectSize", mine, obj, True) is CKR.OBJECT_HANDLE_INVALID
+
+
+def test_the_control_port_outlives_a_thread_that_cannot_be_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Home(tmp_path / "home")
+    server = ControlServer(place, {"greet": lambda: "welcome"})
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        raise RuntimeError(f"can't start new thread {thread.name}")
+
+    def ask() -> bytes:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(10)
+            line.connect(str(tmp_path / "home" / "control.sock"))
+            line.sendall(b'{"version": 1, "command": "greet"}\n')
+            try:
+                return line.recv(1000)
+            except ConnectionResetError:
+                return b""
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert ask() == b""
+    assert b"welcome" in ask()
+    server.stop()
+    place.close("control.sock")
 
 
 # ---- many threads at once, without a lock of the test's ----

@@ -56,7 +56,11 @@ class ControlServer:
                     _log.warning("a program could not be accepted: %s", error)
                     time.sleep(0.1)
                 continue
-            self._start(self._serve, connection)
+            try:
+                self._start(self._serve, connection)
+            except RuntimeError as error:
+                _log.warning("no thread for a program: %s", error)
+                connection.close()
 
     def _serve(self, connection: socket.socket) -> None:
         with self._lock:
