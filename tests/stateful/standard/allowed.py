@@ -74,9 +74,9 @@ def require(holds: object, what: str, detail: object = "") -> None:
 SLACK = 64  # "should not exceed it by a large amount" (§5.2)
 
 
-def length_suffices(length: int, exact: int) -> None:
+def length_suffices(length: int, exact: int, slack: int = SLACK) -> None:
     """Demand that an announced length suffices and is not far too large (§5.2)."""
-    require(exact <= length <= exact + SLACK, "length", f"{length} announced, {exact} needed")
+    require(exact <= length <= exact + slack, "length", f"{length} announced, {exact} needed")
 
 
 def capacity_of(out: Out) -> int:
