@@ -166,6 +166,8 @@ def test_initialising_wipes_and_asks_for_the_so_pin(program: Program) -> None:
     session = program.open()
     assert program.find(session) == []
     assert program.rv("C_Login", session, CKU.USER, PIN) == CKR.USER_PIN_NOT_INITIALIZED
+    # That code is C_Login's alone (§5.1.6): here the old PIN is simply wrong.
+    assert program.rv("C_SetPIN", session, PIN, b"654321") == CKR.PIN_INCORRECT
 
 
 def test_a_label_may_end_as_a_string_of_c_does(program: Program) -> None:

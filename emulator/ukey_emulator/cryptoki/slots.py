@@ -173,6 +173,9 @@ def C_SetPIN(app: Application, session: Session, old: bytes | None, new: bytes |
     if old is None or new is None:
         raise Refusal(CKR.ARGUMENTS_BAD, "a PIN is NULL")
     role = Role.SO if app.role(session.chip) is Role.SO else Role.USER
+    if session.chip.pin(role) is None:
+        # Only C_Login tells that there is none (§5.1.6).
+        raise Refusal(CKR.PIN_INCORRECT, f"no {role.name} PIN is set")
     session.chip.change_pin(role, old, new)
 
 
