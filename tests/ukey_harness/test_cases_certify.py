@@ -35,7 +35,7 @@ def test_a_group_on_the_emulated_key(tmp_path: Path) -> None:
     assert run.state == "finished"
     assert run.verdict is Verdict.MET
     assert {each.id for each in run.scenarios} == {
-        *(f"pkcs11/RN-0{index}" for index in range(1, 7)),
+        *(f"pkcs11/RN-0{index}" for index in range(1, 8)),
         "pkcs11/WP-01",
     }
     protected = next(each for each in run.scenarios if each.id == "pkcs11/WP-01")

@@ -7,17 +7,19 @@ from ukey_harness.cases.pkcs11.decrypt import RSA
 from ukey_harness.cases.pkcs11.digest import SHA256, right
 from ukey_harness.cases.pkcs11.encrypt import ECB, TEXT
 from ukey_harness.cases.pkcs11.keys import MESSAGE, More, aes, data, rsa, secret
+from ukey_harness.cases.pkcs11.keys_wrapped import WRAP, template, unwrapped, wrapped
 from ukey_harness.cases.pkcs11.needs import acts, mechanism, version
 from ukey_harness.cases.pkcs11.pins import set_pin
 from ukey_harness.cases.pkcs11.sign import BOTH, EACH_USE, HASHED_RSA
 from ukey_harness.cases.pkcs11.stand import MARK, Stand
 from ukey_harness.cryptoki.arguments import Cell, Mechanism, Numbers, Record, Room, Template
 from ukey_harness.cryptoki.module import padded_text
-from ukey_harness.cryptoki.names import CKA, CKF, CKM, CKU
+from ukey_harness.cryptoki.names import CKA, CKF, CKM, CKU, NOBODY
 
 apart = Section("PKCS#11 3.2", "What is kept apart")
 
 MANY = 70
+NOT_HAD = "FUNCTION_NOT_SUPPORTED | MECHANISM_INVALID"
 PIN = "Abcdefgh-1234"
 
 
@@ -273,3 +275,95 @@ def _mi_05(stand: Stand) -> str:
                 told = "by its own flag" if wanted else "by the others"
                 odd.append(f"{kind} {'ended' if ended else 'not ended'} {told} ({name})")
     return "; ".join(odd) or "each by its own"
+
+
+@apart.case(
+    "SV-35",
+    "5.13.5",
+    "A key that must not sign or verify with recovery does not begin to.",
+    "KEY_FUNCTION_NOT_PERMITTED, KEY_FUNCTION_NOT_PERMITTED",
+    allow=(f"{NOT_HAD}, {NOT_HAD}",),
+    needs=(RSA,),
+)
+def _sv_35(stand: Stand) -> tuple[str, str]:
+    session, how = stand.user(), Mechanism(CKM.RSA_PKCS)
+    public, private = rsa(stand, session, {CKA.SIGN_RECOVER: False}, {CKA.VERIFY_RECOVER: False})
+    return (
+        stand.rv("SignRecoverInit", session, how, private),
+        stand.rv("VerifyRecoverInit", session, how, public),
+    )
+
+
+@apart.case(
+    "SV-36",
+    "4.8",
+    "A key whose mechanisms are listed signs and verifies with no other.",
+    "MECHANISM_INVALID, MECHANISM_INVALID, OK",
+    allow=("KEY_FUNCTION_NOT_PERMITTED, KEY_FUNCTION_NOT_PERMITTED, OK",),
+    needs=(RSA, HASHED_RSA),
+)
+def _sv_36(stand: Stand) -> tuple[str, ...]:
+    session = stand.user()
+    only: More = {CKA.ALLOWED_MECHANISMS: [int(CKM.SHA256_RSA_PKCS)]}
+    public, private = rsa(stand, session, only, only)
+    other, right_one = Mechanism(CKM.RSA_PKCS), Mechanism(CKM.SHA256_RSA_PKCS)
+    return (
+        stand.rv("SignInit", session, other, private),
+        stand.rv("VerifyInit", session, other, public),
+        stand.rv("SignInit", session, right_one, private),
+    )
+
+
+@apart.case(
+    "EN-25",
+    "5.8.1",
+    "A beginning that was refused leaves nothing active.",
+    "refused, OPERATION_NOT_INITIALIZED, OK, refused, OPERATION_NOT_INITIALIZED, OK",
+    needs=(ECB, mechanism(CKM.SHA256_HMAC, use=BOTH)),
+)
+def _en_25(stand: Stand) -> tuple[str, ...]:
+    session, seen = stand.user(), []
+    key, mac = aes(stand, session), stand.create(session, secret())
+    for use, how, good, bad in (
+        ("Encrypt", Mechanism(CKM.AES_ECB), key, mac),
+        ("Sign", Mechanism(CKM.SHA256_HMAC), mac, NOBODY),
+    ):
+        each = stand.session()
+        name = stand.rv(f"{use}Init", each, how, bad)
+        seen.append("refused" if name != "OK" else name)
+        seen.append(stand.rv(use, each, TEXT, Room()))
+        seen.append(stand.rv(f"{use}Init", each, how, good))
+    return tuple(seen)
+
+
+@apart.case(
+    "EN-26",
+    "5.2",
+    "A buffer of no bytes is a buffer that is too short, and no question for the length.",
+    "BUFFER_TOO_SMALL, 32, BUFFER_TOO_SMALL, 32",
+    needs=(ECB, SHA256),
+)
+def _en_26(stand: Stand) -> tuple[str | int, ...]:
+    session, rooms = stand.user(), (Room(0), Room(0))
+    stand.begin("Encrypt", session, CKM.AES_ECB, aes(stand, session))
+    first = stand.rv("Encrypt", session, TEXT, rooms[0])
+    other = stand.session()
+    stand.must("DigestInit", other, Mechanism(CKM.SHA256))
+    second = stand.rv("Digest", other, TEXT, rooms[1])
+    return first, rooms[0].length, second, rooms[1].length
+
+
+@apart.case(
+    "KM-54",
+    "5.18.3",
+    "A key of another type than the mechanism's is refused as the wrapping key, or the unwrapping "
+    "one.",
+    "WRAPPING_KEY_TYPE_INCONSISTENT, UNWRAPPING_KEY_TYPE_INCONSISTENT",
+    needs=(WRAP, RSA),
+)
+def _km_54(stand: Stand) -> tuple[str, str]:
+    session = stand.user()
+    public, private = rsa(stand, session)
+    key = aes(stand, session)
+    first = wrapped(stand, session, public, key)[0]
+    return first, unwrapped(stand, session, private, bytes(24), template())[0]

@@ -6,16 +6,18 @@ from ukey_harness.cases.pkcs11.keys import (
     More,
     aes,
     aes_template,
+    certificate,
     data,
     ec,
     ec_templates,
     imported_aes,
     rsa,
+    rsa_templates,
 )
 from ukey_harness.cases.pkcs11.keys_made import EC_PAIR, generated
 from ukey_harness.cases.pkcs11.keys_wrapped import HOW, WRAP, template, unwrapped, wrapped
 from ukey_harness.cases.pkcs11.needs import mechanism, version
-from ukey_harness.cases.pkcs11.objects import copied, without
+from ukey_harness.cases.pkcs11.objects import copied, created, without
 from ukey_harness.cases.pkcs11.stand import MARK, Stand, number, truth
 from ukey_harness.cryptoki.arguments import Cell, Mechanism, Query, Template
 from ukey_harness.cryptoki.names import (
@@ -366,3 +368,91 @@ def _km_50(stand: Stand) -> tuple[str, ...]:
         kind = number(stand.attribute(session, key, CKA.KEY_GEN_MECHANISM))
         seen.append("unavailable" if kind == UNAVAILABLE else str(kind))
     return tuple(seen)
+
+
+@history.case(
+    "OB-66",
+    "4.6",
+    "A certificate is of a type and has a subject; without a word it is trusted by nobody, and of "
+    "no category.",
+    "TEMPLATE_INCOMPLETE, TEMPLATE_INCOMPLETE, no, 0",
+)
+def _ob_66(stand: Stand) -> tuple[str, ...]:
+    session = stand.user()
+    names = [
+        created(stand, session, without(certificate(), kind))
+        for kind in (CKA.CERTIFICATE_TYPE, CKA.SUBJECT)
+    ]
+    made = stand.create(session, certificate())
+    category = number(stand.attribute(session, made, CKA.CERTIFICATE_CATEGORY))
+    return *names, *stand.truths(session, made, CKA.TRUSTED), str(category)
+
+
+@history.case(
+    "OB-67",
+    "4.11",
+    "A user cannot call a key or a certificate trusted later either, nor a copy of it.",
+    "refused",
+    needs=(AES,),
+)
+def _ob_67(stand: Stand) -> str:
+    session, odd = stand.user(), []
+    trust: More = {CKA.TRUSTED: True}
+    for each in (aes(stand, session), stand.create(session, certificate())):
+        name, copy = copied(stand, session, each, trust)
+        tried = [(each, changed(stand, session, each, trust))]
+        tried += [(copy, name)] if name == "OK" else []
+        odd += [name for key, name in tried if stand.truths(session, key, CKA.TRUSTED) == ("yes",)]
+    return " ".join(odd) or "refused"
+
+
+@history.case(
+    "SE-39",
+    "4.4",
+    "All private objects of the token are there after the next login and after a restart, as they "
+    "were.",
+    "3, 3, same",
+)
+def _se_39(stand: Stand) -> tuple[int | str, ...]:
+    session, kind = stand.user(), CKA.VALUE
+    if stand.module.version >= (3, 0):
+        kind = CKA.UNIQUE_ID
+    kept: More = {CKA.TOKEN: True, CKA.PRIVATE: True}
+    made = [stand.create(session, data({**kept, CKA.VALUE: bytes([index])})) for index in range(3)]
+    before = {stand.attribute(session, each, kind) for each in made}
+    stand.must("Logout", session)
+    stand.enter(session)
+    first = stand.labelled(session)
+    stand.finalize()
+    stand.forget_slot()
+    session = stand.user()
+    found = stand.find(session, {CKA.LABEL: MARK})
+    after = {stand.attribute(session, each, kind) for each in found}
+    for each in found:
+        stand.rv("DestroyObject", session, each)
+    return first, len(found), "same" if before == after else "others"
+
+
+@history.case(
+    "KM-53",
+    "6.1.4",
+    "The exponent that was asked for is the pair's, and so is the identifier; an exponent that the "
+    "token does not make is refused.",
+    "OK, 17, same",
+    allow=("refused",),
+    needs=(RSA,),
+)
+def _km_53(stand: Stand) -> tuple[str, ...]:
+    session, handles = stand.user(), (Cell(), Cell())
+    public, private = rsa_templates(stand, {CKA.ID: b"pair"}, {CKA.ID: b"pair"})
+    templates = Template({**public, CKA.PUBLIC_EXPONENT: b"\x11"}), Template(private)
+    how = Mechanism(CKM.RSA_PKCS_KEY_PAIR_GEN)
+    name = stand.rv("GenerateKeyPair", session, how, *templates, *handles)
+    if name in {"ATTRIBUTE_VALUE_INVALID", "TEMPLATE_INCONSISTENT"}:
+        return ("refused",)
+    if name != "OK":
+        return (name,)
+    exponent = stand.attribute(session, handles[0].value, CKA.PUBLIC_EXPONENT)
+    ids = {stand.attribute(session, each.value, CKA.ID) for each in handles}
+    told = str(int.from_bytes(exponent or b"", "big"))
+    return name, told, "same" if ids == {b"pair"} else "another"

@@ -117,3 +117,41 @@ def _km_40(stand: Stand) -> tuple[str | int, ...]:
     point = ec_point(stand, session, public)
     name, _ = derived(stand, session, ecdh(point), private, {BOGUS: b"x"})
     return "refused" if name != "OK" else name, stand.labelled(session, DERIVED)
+
+
+@keys_derived.case(
+    "KM-51",
+    "5.18.5",
+    "What a key was is so of what is derived from it: sensitive always and extractable never only "
+    "where both are.",
+    "yes, yes, no, no, no, no",
+    needs=(ECDH,),
+)
+def _km_51(stand: Stand) -> tuple[str, ...]:
+    session = stand.user()
+    seen: list[str] = []
+    shut: More = {CKA.SENSITIVE: True, CKA.EXTRACTABLE: False}
+    open_: More = {CKA.SENSITIVE: False, CKA.EXTRACTABLE: True}
+    for base, more in ((shut, shut), (shut, open_), (open_, shut)):
+        public, private = ec(stand, session, base)
+        how = ecdh(ec_point(stand, session, public))
+        name, key = derived(stand, session, how, private, more)
+        if name != "OK":
+            return (*seen, name)
+        seen += stand.truths(session, key, CKA.ALWAYS_SENSITIVE, CKA.NEVER_EXTRACTABLE)
+    return tuple(seen)
+
+
+@keys_derived.case(
+    "KM-52",
+    "6.3",
+    "No key is derived that is longer than what was agreed upon.",
+    "refused, 0",
+    needs=(ECDH,),
+)
+def _km_52(stand: Stand) -> tuple[str | int, ...]:
+    session = stand.user()
+    public, private = ec(stand, session)
+    how = ecdh(ec_point(stand, session, public))
+    name, _ = derived(stand, session, how, private, {CKA.VALUE_LEN: 64})
+    return "refused" if name != "OK" else name, stand.labelled(session, DERIVED)

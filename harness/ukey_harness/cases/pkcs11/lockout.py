@@ -207,3 +207,27 @@ def _lk_08(stand: Stand) -> tuple[str, ...]:
     second = stand.rv("Logout", session)
     stand.act("cancel_pin")
     return first, second, stand.rv("Login", session, CKU.USER, None, 0)
+
+
+@lockout.case(
+    "LK-09",
+    "3.2",
+    "FINAL_TRY is shown before the last try alone, for the user and for the SO.",
+    "once, once",
+    changes=Changes.TOKEN,
+    locks=True,
+    needs=(locks,),
+)
+def _lk_09(stand: Stand) -> tuple[str, ...]:
+    session, seen = stand.session(), []
+    for user in (CKU.USER, CKU.SO):
+        final, locked, *_ = FLAGS[user]
+        shown = 0
+        for _ in range(MOST_TRIES):
+            flags = stand.token_flags()
+            if locked in flags:
+                break
+            shown += final in flags
+            stand.login(session, user, stand.wrong_pin(stand.pin(user)))
+        seen.append("once" if shown == 1 else f"{shown} times")
+    return tuple(seen)

@@ -376,3 +376,23 @@ def _pn_21(stand: Stand) -> tuple[str | int, ...]:
     found = stand.find(session, {CKA.LABEL: data()[CKA.LABEL]})
     value = stand.attribute(session, found[0], CKA.VALUE) if found else None
     return name, entered, len(found), "same" if value == b"kept" else "another value"
+
+
+@pins.case(
+    "PN-23",
+    "3.2",
+    "PINs of the smallest and of the largest length that the token tells are taken.",
+    "OK, OK, OK, OK",
+    changes=Changes.TOKEN,
+)
+def _pn_23(stand: Stand) -> tuple[str, ...]:
+    session, info, seen = stand.so(), stand.token_info(), []
+    for length in (int(info.ulMinPinLen), int(info.ulMaxPinLen)):
+        if length:
+            pin = ("24681357" * length)[: len(of_length(length))]
+            seen.append(init_pin(stand, session, pin))
+            stand.must("Logout", session)
+            seen.append(stand.login(session, pin=pin))
+            stand.rv("Logout", session)
+            stand.enter(session, CKU.SO)
+    return tuple(seen)

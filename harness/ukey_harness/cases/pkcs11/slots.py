@@ -365,9 +365,11 @@ def _st_26(stand: Stand) -> tuple[str, str]:
     allow=("TOKEN_NOT_RECOGNIZED",),
 )
 def _st_27(stand: Stand) -> str:
-    if "add_token" in stand.subject.acts:
-        stand.act("add_token", initialized=False)
-    blank = [
+    added: list[int] = []
+    if "add_token" in stand.subject.acts:  # then it is known, whatever the token says of itself
+        added = [int(stand.act("add_token", initialized=False)["slot"])]
+        stand.slots(present=False)  # which looks for new slots
+    blank = added or [
         slot
         for slot in stand.slots()
         if not int(stand.token_info(slot).flags) & TokenFlag.TOKEN_INITIALIZED
