@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program import PIN, SO_PIN, Program, attributes
+from program import PIN, ROOM, SO_PIN, Program, attributes
 
 from ukey_emulator.chip import Chip
+from ukey_emulator.cryptoki import use
 from ukey_emulator.cryptoki.face import Face
 from ukey_emulator.cryptoki.wire import Mechanism, Out, Query
 from ukey_emulator.rack.control import ControlServer
@@ -441,3 +442,21 @@ def test_threads_in_shared_and_own_sessions(program: Program) -> None:
         CKR.KEY_FUNCTION_NOT_PERMITTED,
         CKR.USER_NOT_LOGGED_IN,
     }
+
+
+def test_a_logout_leaves_no_operation_that_was_just_beginning(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = program.open(user=CKU.USER)
+    _, key = program.ec_pair(session, PRIVATE=True)
+    given = use.key_for
+
+    def overtaken(*words: Any) -> Any:
+        found = given(*words)
+        program.C_Logout(session)
+        return found
+
+    monkeypatch.setattr(use, "key_for", overtaken)
+    mechanism = Mechanism(CKM.ECDSA, None)
+    assert program.rv("C_SignInit", session, mechanism, key) == CKR.USER_NOT_LOGGED_IN
+    assert program.rv("C_Sign", session, bytes(32), ROOM) == CKR.OPERATION_NOT_INITIALIZED

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ukey_emulator.chip import Refusal, keys
+from ukey_emulator.chip import Refusal, Role, keys
 from ukey_emulator.chip.keys import Material
 from ukey_emulator.chip.mechanisms import Mechanism, Parameter
 from ukey_emulator.chip.objects import Object
@@ -127,3 +127,7 @@ def begin_use(
 
     authorised = not obj.flag(CKA.ALWAYS_AUTHENTICATE)
     session.operations[use.name] = Operation(begin(), obj, authorised, begin=begin)
+    if obj.private and app.role(session.chip) is not Role.USER:
+        # Another thread has logged out meanwhile, and saw no operation to end.
+        session.end(use.name)
+        raise Refusal(CKR.USER_NOT_LOGGED_IN)
