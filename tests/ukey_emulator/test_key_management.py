@@ -194,3 +194,10 @@ def test_the_length_of_a_wrapped_key_can_be_asked(program: Program) -> None:
         program.application, "C_WrapKey", (session, KW, wrapping, key, Out(True, 39))
     )
     assert short == (CKR.BUFFER_TOO_SMALL, (None, 40))
+
+
+def test_an_object_that_is_no_key_is_not_wrapped(program: Program) -> None:
+    session = program.open(user=CKU.USER)
+    wrapping = secret(program, session, bytes(16))
+    data = program.C_CreateObject(session, attributes(CLASS=int(CKO.DATA), VALUE=b"1"), True)
+    assert program.rv("C_WrapKey", session, KW, wrapping, data, ROOM) == CKR.KEY_HANDLE_INVALID

@@ -98,8 +98,10 @@ def _to_wrap(
     """Find the mechanism, the wrapping key and the bytes to be wrapped."""
     found = find(session, given, CKF.WRAP)
     wrapping_key, material = key_for(app, session, found, wrapping, CKA.WRAP, _WRAPPING)
-    data = making.to_wrap(app.object(session, key, CKR.KEY_HANDLE_INVALID), wrapping_key)
-    return found, material, data
+    obj = app.object(session, key, CKR.KEY_HANDLE_INVALID)
+    if obj.key_type is None:
+        raise Refusal(CKR.KEY_HANDLE_INVALID, "the object is no key")
+    return found, material, making.to_wrap(obj, wrapping_key)
 
 
 def C_UnwrapKey(
