@@ -28,6 +28,7 @@ JUDGES: dict[str, Callable[[Bench, Test, Test], None]] = {
     "KeywrapTest": ciphers.wrapping,
     "MacTest": ciphers.code,
     "MacWithIvTest": ciphers.gmac,
+    "DsaP1363Verify": signatures.dsa,
     "EcdsaP1363Verify": signatures.ecdsa,
     "EcdsaVerify": signatures.ecdsa,
     "EddsaSign": signatures.eddsa_signature,

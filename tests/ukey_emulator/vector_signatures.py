@@ -82,6 +82,22 @@ def ecdsa(bench: Bench, group: Test, test: Test) -> None:
     bench.verify(Mechanism(CKM.ECDSA, None), key, digest, signature)
 
 
+def dsa(bench: Bench, group: Test, test: Test) -> None:
+    """DSA, of a message and of its digest, and the public key that belongs to the private."""
+    known = {
+        name: bytes.fromhex(value) for name, value in group["publicKey"].items() if name in "pqgy"
+    }
+    parameters = {"PRIME": known["p"], "SUBPRIME": known["q"], "BASE": known["g"]}
+    public = bench.public(CKK.DSA, VALUE=known["y"], **parameters)
+    digest = hashed(group["sha"], raw(test, "msg"))
+    for kind, data in (("DSA_" + hash_name(group["sha"]), raw(test, "msg")), ("DSA", digest)):
+        bench.verify(Mechanism(CKM[kind], None), public, data, raw(test, "sig"))
+    if "x" in test:
+        key = bench.private(CKK.DSA, VALUE=raw(test, "x"), DERIVE=True, **parameters)
+        own = bench.derive_key(Mechanism(CKM.PUB_KEY_FROM_PRIV_KEY, None), key)
+        expect(bench.value(own), known["y"])
+
+
 def rsa_public(bench: Bench, group: Test) -> int:
     """Bring an RSA public key."""
     known = {

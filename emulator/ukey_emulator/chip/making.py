@@ -30,10 +30,10 @@ def copy(obj: Object, template: Template, *, as_so: bool = False) -> Object:
 
 
 def generate(kind: int, parameter: Parameter, template: Template, *, as_so: bool = False) -> Object:
-    """Make a secret key (PKCS#11 3.2 §5.18.1)."""
+    """Make a secret key or domain parameters (PKCS#11 3.2 §5.18.1)."""
     mechanism = mechanisms.find(kind)
     wanted = collect(template)
-    given: dict[int, bytes] = {CKA.CLASS: number(CKO.SECRET_KEY)}
+    given: dict[int, bytes] = {CKA.CLASS: number(mechanism.makes)}
     if len(mechanism.key_types) == 1:
         given[CKA.KEY_TYPE] = number(mechanism.key_types[0])
     elif CKA.KEY_TYPE in wanted and as_number(wanted[CKA.KEY_TYPE]) not in mechanism.key_types:

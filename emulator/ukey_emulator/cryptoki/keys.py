@@ -26,7 +26,7 @@ def C_GenerateKey(
     attributes: list[Attribute] | None,
     wanted: bool,
 ) -> int:
-    """Make a secret key (PKCS#11 3.2 §5.18.1)."""
+    """Make a secret key or domain parameters (PKCS#11 3.2 §5.18.1)."""
     given = given_mechanism(mechanism)
     template = template_of(attributes)
     require_pointer(wanted)

@@ -16,6 +16,8 @@ CHOSEN = {
     "aes_wrap": 40,
     "aes_xts": 20,
     "chacha20_poly1305": 40,
+    "dsa_2048_224_sha224_p1363": 20,
+    "dsa_2048_256_sha256_p1363": 24,
     "ecdh_secp224r1_ecpoint": 30,
     "ecdh_secp256r1_ecpoint": 30,
     "ecdh_secp384r1_ecpoint": 20,

@@ -300,6 +300,28 @@ def rsa(source: Path) -> Iterator[tuple[str, str, list[Test]]]:
         yield f"RSA-{scheme}", kind, groups
 
 
+def dsa(source: Path) -> Iterator[tuple[str, str, list[Test]]]:
+    """DSA, with the private keys; some of the public keys were changed."""
+    path = source / "asymmetric/DSA/FIPS_186-3/SigVer.rsp"
+    found = [
+        {**record, "outcome": verdict(record)} for record in records(path, "msg", "x", "r", "s")
+    ]
+    groups = []
+    for record in spread(found, 40, "mod", "outcome"):
+        size = len(record["q"])
+        test = {
+            "result": record["outcome"],
+            "msg": record["msg"],
+            "sig": record["r"].zfill(size) + record["s"].zfill(size),
+            "x": record["x"],
+        }
+        key = {part: record[part] for part in ("p", "q", "g", "y")}
+        hashed = record["mod"].rpartition(" ")[2]
+        group = {"type": "DsaP1363Verify", "sha": hashed, "publicKey": key}
+        groups.append({**group, "tests": numbered([test])})
+    yield "DSA", "DSA", groups
+
+
 def _size(curve: str) -> int:
     """Give how many digits a coordinate has."""
     return (int(curve[2:]) + 7) // 8 * 2
@@ -470,6 +492,7 @@ _PARTS: tuple[Callable[[Path], Iterator[tuple[str, str, list[Test]]]], ...] = (
     codes,
     digests,
     rsa,
+    dsa,
     ecdsa,
     agreement,
     edwards,

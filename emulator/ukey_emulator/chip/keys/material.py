@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from cryptography.hazmat.primitives.asymmetric import dsa as subgroup
 from cryptography.hazmat.primitives.asymmetric import ec as curve
 from cryptography.hazmat.primitives.asymmetric import rsa as factoring
 
@@ -9,11 +10,13 @@ from ukey_emulator.chip.objects.object import Object
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKA, CKK, CKO, CKR
 
-from . import certificate, ec, edwards, mldsa, mlkem, montgomery, rsa, secret
+from . import certificate, dsa, ec, edwards, mldsa, mlkem, montgomery, rsa, secret
 
 Material = (
     factoring.RSAPrivateKey
     | factoring.RSAPublicKey
+    | subgroup.DSAPrivateKey
+    | subgroup.DSAPublicKey
     | curve.EllipticCurvePrivateKey
     | curve.EllipticCurvePublicKey
     | edwards.EdwardsPrivate
@@ -30,6 +33,8 @@ Material = (
 _COMPLETE: dict[tuple[int, int | None], Callable[[dict[int, bytes]], None]] = {
     (CKO.PUBLIC_KEY, CKK.RSA): rsa.complete_public,
     (CKO.PRIVATE_KEY, CKK.RSA): rsa.complete_private,
+    (CKO.PUBLIC_KEY, CKK.DSA): dsa.complete_public,
+    (CKO.PRIVATE_KEY, CKK.DSA): dsa.complete_private,
     (CKO.PUBLIC_KEY, CKK.EC): ec.complete_public,
     (CKO.PRIVATE_KEY, CKK.EC): ec.complete_private,
     (CKO.PUBLIC_KEY, CKK.EC_EDWARDS): edwards.complete_public,
@@ -41,12 +46,15 @@ _COMPLETE: dict[tuple[int, int | None], Callable[[dict[int, bytes]], None]] = {
     (CKO.PUBLIC_KEY, CKK.ML_KEM): mlkem.FAMILY.complete_public,
     (CKO.PRIVATE_KEY, CKK.ML_KEM): mlkem.FAMILY.complete_private,
     (CKO.CERTIFICATE, None): certificate.complete,
+    (CKO.DOMAIN_PARAMETERS, None): dsa.complete_parameters,  # there are no others
     **{(CKO.SECRET_KEY, key_type): secret.complete for key_type in secret.TYPES},
 }
 
 _LOAD: dict[tuple[int, int | None], Callable[[dict[int, bytes]], Material]] = {
     (CKO.PUBLIC_KEY, CKK.RSA): rsa.load_public,
     (CKO.PRIVATE_KEY, CKK.RSA): rsa.load_private,
+    (CKO.PUBLIC_KEY, CKK.DSA): dsa.load_public,
+    (CKO.PRIVATE_KEY, CKK.DSA): dsa.load_private,
     (CKO.PUBLIC_KEY, CKK.EC): ec.load_public,
     (CKO.PRIVATE_KEY, CKK.EC): ec.load_private,
     (CKO.PUBLIC_KEY, CKK.EC_EDWARDS): edwards.load_public,
@@ -100,22 +108,26 @@ def load(obj: Object) -> Material:
 def public_part(obj: Object) -> dict[int, bytes]:
     """Give the attributes of a public key's material, taken from its private key."""
     key = load(obj)
-    curve_parameters: dict[int, bytes] = {CKA.EC_PARAMS: obj.attributes.get(CKA.EC_PARAMS, b"")}
     match key:
         case factoring.RSAPrivateKey():
-            return rsa.public_attributes(key.public_key())
+            part = rsa.public_attributes(key.public_key())
+        case subgroup.DSAPrivateKey():
+            part = dsa.public_attributes(key.public_key())
         case curve.EllipticCurvePrivateKey():
-            return {**curve_parameters, **ec.public_attributes(key.public_key())}
+            part = ec.public_attributes(key.public_key())
         case edwards.EdwardsPrivate():
-            return {**curve_parameters, **edwards.public_attributes(key.public().key)}
+            part = edwards.public_attributes(key.public().key)
         case mldsa.MlDsaPrivate():
-            return mldsa.FAMILY.public_part(obj.attributes)
+            part = mldsa.FAMILY.public_part(obj.attributes)
         case mlkem.MlKemPrivate():
-            return mlkem.FAMILY.public_part(obj.attributes)
+            part = mlkem.FAMILY.public_part(obj.attributes)
         case _ if isinstance(key, montgomery.PrivateKey):
-            return {**curve_parameters, **montgomery.public_attributes(key.public_key())}
+            part = montgomery.public_attributes(key.public_key())
         case _:
             raise Refusal(CKR.KEY_TYPE_INCONSISTENT, "no private key")
+    if CKA.EC_PARAMS in obj.attributes:
+        part[CKA.EC_PARAMS] = obj.attributes[CKA.EC_PARAMS]
+    return part
 
 
 def fits(obj: Object) -> bool:

@@ -1,6 +1,7 @@
 """Private keys as PKCS#8, which is how they are wrapped (PKCS#11 3.2 §6.7)."""
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa as subgroup
 from cryptography.hazmat.primitives.asymmetric import ec as curve
 from cryptography.hazmat.primitives.asymmetric import rsa as factoring
 from cryptography.hazmat.primitives.serialization import (
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKA, CKK, CKR
 
-from . import der, ec, edwards, mldsa, mlkem, montgomery, rsa
+from . import der, dsa, ec, edwards, mldsa, mlkem, montgomery, rsa
 
 
 def encode(material: object) -> bytes:
@@ -22,7 +23,7 @@ def encode(material: object) -> bytes:
         return material.encode()
     if isinstance(material, edwards.EdwardsPrivate):
         material = material.key
-    kinds = factoring.RSAPrivateKey | curve.EllipticCurvePrivateKey
+    kinds = factoring.RSAPrivateKey | subgroup.DSAPrivateKey | curve.EllipticCurvePrivateKey
     if not isinstance(material, kinds | edwards.PrivateKey | montgomery.PrivateKey):
         raise Refusal(CKR.KEY_NOT_WRAPPABLE, "only secret and private keys are wrapped")
     return material.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
@@ -50,6 +51,8 @@ def decode(data: bytes) -> tuple[int, dict[int, bytes]]:
         raise Refusal(CKR.WRAPPED_KEY_INVALID, str(error)) from None
     if isinstance(key, factoring.RSAPrivateKey):
         return CKK.RSA, rsa.private_attributes(key)
+    if isinstance(key, subgroup.DSAPrivateKey):
+        return CKK.DSA, dsa.private_attributes(key)
     if isinstance(key, curve.EllipticCurvePrivateKey):
         parameters = ec.parameters_of(key.curve)
         return CKK.EC, {CKA.EC_PARAMS: parameters, **ec.private_attributes(key)}

@@ -12,6 +12,7 @@ from . import (
     derivation,
     des,
     digests,
+    dsa,
     ecdh,
     ecdsa,
     eddsa,
@@ -44,6 +45,7 @@ from .base import (
 _FAMILIES = (
     rsa,
     raw_rsa,
+    dsa,
     ecdsa,
     eddsa,
     ecdh,

@@ -141,8 +141,8 @@ class Mechanism:
     `key_types` are the CKK of keys that fit.
 
     Keys to be wrapped are filled up with zeros to a multiple of `fill` bytes; where `prefixed` is
-    true, zeros stand before a key that was unwrapped. A derivation makes an object of the class
-    `makes`, which inherits secrecy as `heir` says.
+    true, zeros stand before a key that was unwrapped. A derivation or C_GenerateKey makes an object
+    of the class `makes`, which inherits secrecy as `heir` says.
     """
 
     flags: int = 0
@@ -268,7 +268,7 @@ class Mechanism:
         raise self._refusal(key, parameter, ciphertext, length)
 
     def generate(self, wanted: dict[int, bytes], parameter: Parameter) -> dict[int, bytes]:
-        """Make a secret key: give the attributes of its material."""
+        """Make a secret key or domain parameters: give the attributes of their material."""
         raise self._refusal(wanted, parameter)
 
     def generate_pair(

@@ -144,6 +144,7 @@ class PublicKey(Mechanism):
     flags = CKF.DERIVE
     key_types = (
         CKK.RSA,
+        CKK.DSA,
         CKK.EC,
         CKK.EC_EDWARDS,
         CKK.EC_MONTGOMERY,

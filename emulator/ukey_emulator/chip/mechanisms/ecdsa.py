@@ -4,7 +4,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import (
-    Prehashed,
     decode_dss_signature,
     encode_dss_signature,
 )
@@ -16,21 +15,12 @@ from ukey_emulator.terms import CKA, CKF, CKK, CKM, CKR
 
 from .base import Mechanism, Parameter, Signer, Verifier, no_parameter
 from .digests import algorithm
-from .messages import message
+from .messages import PREHASHED, message
 
 _SIZES = (keys.MIN_BITS, keys.MAX_BITS)
 _CURVES = CKF.EC_F_P | CKF.EC_OID | CKF.EC_CURVENAME | CKF.EC_UNCOMPRESS | CKF.EC_COMPRESS
-# A digest size that the library takes → the algorithm that it then wants named.
-_BY_SIZE = {
-    size: ec.ECDSA(Prehashed(chosen))
-    for size, chosen in (
-        (20, hashes.SHA1()),  # noqa: S303 - only names the length
-        (28, hashes.SHA224()),
-        (32, hashes.SHA256()),
-        (48, hashes.SHA384()),
-        (64, hashes.SHA512()),
-    )
-}
+# A digest size that the library takes → the scheme for it.
+_BY_SIZE = {size: ec.ECDSA(digest) for size, digest in PREHASHED.items()}
 
 
 def _scheme(data: bytes, curve_bytes: int) -> tuple[bytes, ec.ECDSA]:

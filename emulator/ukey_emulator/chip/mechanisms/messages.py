@@ -3,6 +3,19 @@
 from typing import Protocol
 
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+# A digest's length → what names it to the library, which takes digests of these lengths only.
+PREHASHED = {
+    chosen.digest_size: Prehashed(chosen)
+    for chosen in (
+        hashes.SHA1(),  # noqa: S303 - only names the length
+        hashes.SHA224(),
+        hashes.SHA256(),
+        hashes.SHA384(),
+        hashes.SHA512(),
+    )
+}
 
 
 class Message(Protocol):

@@ -10,6 +10,7 @@ from .kinds import FALSE, TRUE, as_number
 from .rules import TABLES, Note, Table
 
 _KEYS = (CKO.PUBLIC_KEY, CKO.PRIVATE_KEY, CKO.SECRET_KEY)
+_OF_KEYS = (*_KEYS, CKO.DOMAIN_PARAMETERS)
 
 
 @dataclass(slots=True, eq=False)
@@ -30,9 +31,9 @@ class Object:
     key_type: int | None = field(init=False)
 
     def __post_init__(self) -> None:
-        key_type = self.attributes.get(CKA.KEY_TYPE)
         self.kind = as_number(self.attributes[CKA.CLASS])
-        self.key_type = None if key_type is None else as_number(key_type)
+        is_key = self.kind in _KEYS
+        self.key_type = as_number(self.attributes[CKA.KEY_TYPE]) if is_key else None
 
     def flag(self, attribute: int) -> bool:
         """Tell whether a CK_BBOOL attribute is there and true."""
@@ -82,7 +83,7 @@ def table_of(attributes: dict[int, bytes]) -> Table:
     kind = _named(attributes, CKA.CLASS)
     if kind == CKO.CERTIFICATE:
         subtype = _named(attributes, CKA.CERTIFICATE_TYPE)
-    elif kind in _KEYS:
+    elif kind in _OF_KEYS:
         subtype = _named(attributes, CKA.KEY_TYPE)
     else:
         subtype = 0

@@ -156,6 +156,7 @@ def _set_history(
     born_here = origin is Origin.GENERATED
     if CKA.LOCAL in table:
         attributes[CKA.LOCAL] = boolean(born_here)
+    if CKA.KEY_GEN_MECHANISM in table:
         attributes[CKA.KEY_GEN_MECHANISM] = number(mechanism if born_here else UNAVAILABLE)
     if CKA.ALWAYS_SENSITIVE in table:
         attributes[CKA.ALWAYS_SENSITIVE] = boolean(born_here and attributes[CKA.SENSITIVE] == TRUE)
