@@ -1,6 +1,7 @@
 """What a module and its token claim, held against what they do (PKCS#11 3.2 §3, §5.4, §5.5)."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 from ukey_harness.cases.case import Changes, NotApplicable, Section
@@ -13,17 +14,18 @@ from ukey_harness.cases.pkcs11.random import drawn, wanted
 from ukey_harness.cases.pkcs11.slots import init_token
 from ukey_harness.cases.pkcs11.stand import Stand
 from ukey_harness.cryptoki.abi import LISTS
-from ukey_harness.cryptoki.arguments import Cell, Mechanism
-from ukey_harness.cryptoki.names import CKA, CKF, CKM, UNAVAILABLE
+from ukey_harness.cryptoki.arguments import Cell, Mechanism, Room
+from ukey_harness.cryptoki.names import CKA, CKF, CKM, UNAVAILABLE, TokenFlag
 
 claims = Section("PKCS#11 3.2", "Claims")
 
 USES = {
-    "Encrypt": CKF.ENCRYPT,
-    "Decrypt": CKF.DECRYPT,
-    "Sign": CKF.SIGN,
-    "Verify": CKF.VERIFY,
-    "Digest": CKF.DIGEST,
+    "EncryptInit": CKF.ENCRYPT,
+    "DecryptInit": CKF.DECRYPT,
+    "SignInit": CKF.SIGN,
+    "VerifyInit": CKF.VERIFY,
+    "DigestInit": CKF.DIGEST,
+    "WrapKey": CKF.WRAP,
 }
 DRAWN = 4096
 LONG_LABEL = "标签 with blanks  inside".encode()
@@ -41,20 +43,27 @@ VERSIONS = {f"{major}.{minor}" for major, minor in LISTS}
 )
 def _st_30(stand: Stand) -> str:
     session, odd = stand.user(), []
-    keys = aes(stand, session, {CKA.SIGN: True, CKA.VERIFY: True}), stand.create(session, secret())
+    cipher = aes(stand, session, {CKA.SIGN: True, CKA.VERIFY: True})
+    keys = cipher, stand.create(session, secret())
     for kind in stand.mechanisms:
         flags = stand.mechanism_flags(kind)
         for use, flag in USES.items():
-            for key in keys[:1] if use == "Digest" else keys:
-                with_key = () if use == "Digest" else (key,)
-                each = stand.session()
-                name = stand.rv(f"{use}Init", each, Mechanism(kind), *with_key)
-                stand.must("CloseSession", each)
+            for key in keys[:1] if use in {"DigestInit", "WrapKey"} else keys:
+                name = _begun(stand, use, kind, key)
                 if flags & flag and name == "MECHANISM_INVALID":
-                    odd.append(f"0x{kind:X} is flagged {flag.name}, and unknown to C_{use}Init")
+                    odd.append(f"0x{kind:X} is flagged {flag.name}, and is none to C_{use}")
                 if not flags & flag and name == "OK":
-                    odd.append(f"0x{kind:X} is not flagged {flag.name}, and C_{use}Init begins")
+                    odd.append(f"0x{kind:X} is not flagged {flag.name}, and C_{use} takes it")
     return "; ".join(dict.fromkeys(odd)) or "agree"
+
+
+def _begun(stand: Stand, use: str, kind: int, key: int) -> str:
+    """Begin one use of a mechanism with a key, in a session of its own; return the name."""
+    session, how = stand.session(), Mechanism(kind)
+    given = {"DigestInit": (how,), "WrapKey": (how, key, key, Room())}.get(use, (how, key))
+    name = stand.rv(use, session, *given)
+    stand.must("CloseSession", session)
+    return name
 
 
 @claims.case(
@@ -93,6 +102,23 @@ def _st_32(stand: Stand) -> tuple[str, ...]:
         same = bytes(stand.token_info(slot).label) == label
         seen.append("same" if same else "another")
     return tuple(seen)
+
+
+@claims.case(
+    "ST-33",
+    "3.2",
+    "A token that says that it has a clock tells the time by it.",
+    "a time",
+)
+def _st_33(stand: Stand) -> str:
+    if TokenFlag.CLOCK_ON_TOKEN not in stand.token_flags():
+        raise NotApplicable("The token does not show CKF_CLOCK_ON_TOKEN.")
+    told = bytes(stand.token_info().utcTime).decode("ascii", "replace")
+    try:
+        datetime.strptime(told, "%Y%m%d%H%M%S00").replace(tzinfo=UTC)
+    except ValueError:
+        return f"no time: {told!r}"
+    return "a time"
 
 
 @claims.case(

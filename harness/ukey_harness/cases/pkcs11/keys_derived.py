@@ -1,9 +1,9 @@
 """Deriving keys (PKCS#11 3.2 §5.18.5): KM, third part."""
 
-from ukey_harness.cases.case import Section
-from ukey_harness.cases.pkcs11.keys import More, ec, ec_point
-from ukey_harness.cases.pkcs11.needs import all_of, mechanism
-from ukey_harness.cases.pkcs11.objects import BOGUS
+from ukey_harness.cases.case import NotApplicable, Section
+from ukey_harness.cases.pkcs11.keys import More, ec, ec_point, ec_templates
+from ukey_harness.cases.pkcs11.needs import all_of, mechanism, version
+from ukey_harness.cases.pkcs11.objects import BOGUS, without
 from ukey_harness.cases.pkcs11.stand import Stand, truth
 from ukey_harness.cryptoki.arguments import Cell, Mechanism, Template, ecdh
 from ukey_harness.cryptoki.names import CKA, CKF, CKK, CKM, CKO
@@ -155,3 +155,30 @@ def _km_52(stand: Stand) -> tuple[str | int, ...]:
     how = ecdh(ec_point(stand, session, public))
     name, _ = derived(stand, session, how, private, {CKA.VALUE_LEN: 64})
     return "refused" if name != "OK" else name, stand.labelled(session, DERIVED)
+
+
+@keys_derived.case(
+    "KM-55",
+    "4.11",
+    "What the base key's template says is so of each key that is derived; what contradicts it is "
+    "refused.",
+    "OK, no, TEMPLATE_INCONSISTENT",
+    needs=(version(3, 0), ECDH),
+)
+def _km_55(stand: Stand) -> tuple[str, ...]:
+    session, handles = stand.user(), (Cell(), Cell())
+    forced: More = {CKA.DERIVE_TEMPLATE: {CKA.EXTRACTABLE: False}}
+    templates = [Template(each) for each in ec_templates(forced)]
+    made = stand.rv(
+        "GenerateKeyPair", session, Mechanism(CKM.EC_KEY_PAIR_GEN), *templates, *handles
+    )
+    if made == "ATTRIBUTE_TYPE_INVALID":
+        raise NotApplicable("The token has no CKA_DERIVE_TEMPLATE.")
+    if made != "OK":
+        return (made,)
+    how = ecdh(ec_point(stand, session, handles[0].value))
+    silent = without(template(), CKA.EXTRACTABLE)
+    cell, base = Cell(), handles[1].value
+    first = stand.rv("DeriveKey", session, how, base, Template(silent), cell)
+    told = stand.truths(session, cell.value, CKA.EXTRACTABLE)
+    return first, *told, derived(stand, session, how, base)[0]

@@ -360,11 +360,11 @@ def _st_26(stand: Stand) -> tuple[str, str]:
 @slots.case(
     "ST-27",
     "5.6.1",
-    "No session is opened with a token that is not initialised.",
-    "TOKEN_NOT_INITIALIZED",
-    allow=("TOKEN_NOT_RECOGNIZED",),
+    "No session is opened with a token that is not initialised, and such a one says so.",
+    "TOKEN_NOT_INITIALIZED, not initialised",
+    allow=("TOKEN_NOT_RECOGNIZED, not initialised",),
 )
-def _st_27(stand: Stand) -> str:
+def _st_27(stand: Stand) -> tuple[str, str]:
     added: list[int] = []
     if "add_token" in stand.subject.acts:  # then it is known, whatever the token says of itself
         added = [int(stand.act("add_token", initialized=False)["slot"])]
@@ -377,7 +377,9 @@ def _st_27(stand: Stand) -> str:
     if not blank:
         raise NotApplicable("No slot has a token that is not initialised (C_GetTokenInfo).")
     flags = CKF_SERIAL_SESSION | CKF_RW_SESSION
-    return stand.rv("OpenSession", blank[0], flags, None, None, Cell())
+    shown = int(stand.token_info(blank[0]).flags) & TokenFlag.TOKEN_INITIALIZED
+    name = stand.rv("OpenSession", blank[0], flags, None, None, Cell())
+    return name, "initialised" if shown else "not initialised"
 
 
 @slots.case("ST-28", "3.2", "The serial number of an initialised token is not blank.", "set")

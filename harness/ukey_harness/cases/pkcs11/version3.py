@@ -225,6 +225,27 @@ def _v3_11(stand: Stand) -> tuple[str, ...]:
 
 
 @version3.case(
+    "V3-12",
+    "6.13.4",
+    "No IV that the token makes for a key comes twice, however often encryption begins anew.",
+    "distinct",
+    needs=(MESSAGES,),
+)
+def _v3_12(stand: Stand) -> str:
+    session, ivs = stand.user(), []
+    key = aes(stand, session)
+    for _ in range(4):
+        stand.must("MessageEncryptInit", session, Envelope().mechanism(), key)
+        for _ in range(2):
+            envelope = Envelope()
+            given = Raw(envelope.structure), envelope.length
+            stand.made("EncryptMessage", session, *given, b"", MESSAGE)
+            ivs.append(envelope.iv)
+        stand.must("MessageEncryptFinal", session)
+    return "distinct" if len(set(ivs)) == len(ivs) else "repeated"
+
+
+@version3.case(
     "V3-05",
     "4.2.2",
     "A copy has a unique identifier of its own; one object is found by it, and nobody sets it.",

@@ -33,14 +33,25 @@ KEM = all_of(
 SHARED = "ukeylab-case shared"
 
 
-def kem_pair(stand: Stand, session: int, *, may: bool = True) -> tuple[int, int]:
-    """Generate an ML-KEM-768 pair."""
+def kem_pair(
+    stand: Stand, session: int, *, may: bool = True, forced: More | None = None
+) -> tuple[int, int]:
+    """Generate an ML-KEM-768 pair, whose offspring is to be as `forced` says."""
+    bound: tuple[More, More] = {}, {}
+    if forced is not None:
+        bound = {CKA.ENCAPSULATE_TEMPLATE: forced}, {CKA.DECAPSULATE_TEMPLATE: forced}
     both: More = {CKA.TOKEN: False, CKA.LABEL: MARK}
     return stand.pair(
         session,
         CKM.ML_KEM_KEY_PAIR_GEN,
-        {**both, CKA.PRIVATE: False, CKA.PARAMETER_SET: CKP_ML_KEM_768, CKA.ENCAPSULATE: may},
-        {**both, CKA.PRIVATE: True, CKA.SENSITIVE: True, CKA.DECAPSULATE: may},
+        {
+            **both,
+            CKA.PRIVATE: False,
+            CKA.PARAMETER_SET: CKP_ML_KEM_768,
+            CKA.ENCAPSULATE: may,
+            **bound[0],
+        },
+        {**both, CKA.PRIVATE: True, CKA.SENSITIVE: True, CKA.DECAPSULATE: may, **bound[1]},
     )
 
 
@@ -160,3 +171,24 @@ def _v32_4(stand: Stand) -> tuple[str | int, ...]:
     last = 1  # CKS_LAST_VALIDATION_OK
     name = stand.rv("GetSessionValidationFlags", session, last, flags)
     return name, flags.value, stand.rv("GetSessionValidationFlags", NOBODY, last, Cell())
+
+
+@version32.case(
+    "V32-5",
+    "5.18.8",
+    "A shared key that contradicts what its parent's template says of such keys is refused, on "
+    "both sides.",
+    "TEMPLATE_INCONSISTENT, TEMPLATE_INCONSISTENT, 0",
+    needs=(KEM,),
+)
+def _v32_5(stand: Stand) -> tuple[str | int, ...]:
+    session, room = stand.user(), Room()
+    public, _ = kem_pair(stand, session)
+    first = encapsulated(stand, session, public, room)[1]
+    stand.must("DestroyObject", session, first)
+    public, private = kem_pair(stand, session, forced={CKA.EXTRACTABLE: False})
+    return (
+        encapsulated(stand, session, public, Room())[0],
+        decapsulated(stand, session, private, room.data)[0],
+        stand.labelled(session, SHARED),
+    )
