@@ -15,7 +15,11 @@ PROGRAMS = Path(__file__).parent / "java"
 PROGRAM = PROGRAMS / "UseToken.java"
 # Two cores are shared by all tests: a short-lived Java gains nothing from its better compiler.
 JAVA = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"}
-SIGNERS = {"RSA": ("RSA", "-keysize", "2048"), "EC": ("EC", "-groupname", "secp256r1")}
+SIGNERS = {
+    "RSA": ("RSA", "-keysize", "2048"),
+    "DSA": ("DSA", "-keysize", "2048"),  # SoftHSM2 2.6.1 says that 1024 bits are the most
+    "EC": ("EC", "-groupname", "secp256r1"),
+}
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def generate(token: TokenUnderTest, configuration: Path, family: str) -> str:
     return keytool(token, configuration, *words)
 
 
-@pytest.mark.parametrize("family", ["RSA", "EC"])
+@pytest.mark.parametrize("family", ["RSA", "EC", "DSA"])
 def test_a_key_made_by_keytool_signs_a_jar(
     token: TokenUnderTest, configuration: Path, family: str, tmp_path: Path
 ) -> None:

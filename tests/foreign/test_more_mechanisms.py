@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pkcs11
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, mldsa, mlkem
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ed448, ed25519, mldsa, mlkem
 from cryptography.hazmat.primitives.ciphers import algorithms
 from cryptography.hazmat.primitives.cmac import CMAC
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
+from pkcs11.util.dsa import encode_dsa_signature
 from pkcs11.util.ec import encode_named_curve_parameters
 from token_under_test import TokenUnderTest
 
@@ -58,6 +60,28 @@ def test_pkcs11_tool_makes_pairs(token: TokenUnderTest, kind: str, told: str) ->
 
 def test_pkcs11_tool_makes_old_keys(token: TokenUnderTest) -> None:
     assert "des3" in tool(token, "--keygen", "--key-type", "DES3:24", "--id", "03").lower()
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "digest"),
+    [
+        (Mechanism.DSA_SHA1, hashes.SHA1()),  # noqa: S303 - the usual one of old programs
+        (Mechanism.DSA_SHA256, hashes.SHA256()),
+    ],
+)
+def test_python_pkcs11_signs_with_dsa(
+    session: pkcs11.Session, mechanism: Mechanism, digest: hashes.HashAlgorithm
+) -> None:
+    parameters = session.generate_domain_parameters(KeyType.DSA, 1024)
+    public, private = parameters.generate_keypair()
+    signature = encode_dsa_signature(private.sign(MESSAGE, mechanism=mechanism))
+    p, q, g = (
+        int.from_bytes(parameters[part], "big")
+        for part in (Attribute.PRIME, Attribute.SUBPRIME, Attribute.BASE)
+    )
+    y = int.from_bytes(public[Attribute.VALUE], "big")
+    numbers = dsa.DSAPublicNumbers(y, dsa.DSAParameterNumbers(p, q, g))
+    numbers.public_key().verify(signature, MESSAGE, digest)
 
 
 def test_python_pkcs11_makes_codes(session: pkcs11.Session) -> None:

@@ -10,7 +10,11 @@ from little_authority import PEM, LittleAuthority
 from token_under_test import TokenUnderTest
 
 MESSAGE = "what was shown is what was signed\n"
-KEYS = {"rsa": ("-k", "rsa", "-g", "2048"), "ec": ("-k", "ec", "-q", "nistp256")}
+KEYS = {
+    "rsa": ("-k", "rsa", "-g", "2048"),
+    "ec": ("-k", "ec", "-q", "nistp256"),
+    "dsa": ("-k", "dsa", "-g", "1024"),
+}
 
 
 @dataclass(frozen=True)

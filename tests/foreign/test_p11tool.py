@@ -50,6 +50,7 @@ def test_lists_token_and_mechanisms(token: TokenUnderTest) -> None:
     ("kind", "size", "shown"),
     [
         ("rsa", "--bits=2048", "RSA-2048"),
+        ("dsa", "--bits=2048", "DSA-2048"),
         ("ecdsa", "--curve=secp256r1", "EC/ECDSA-SECP256R1"),
         ("ecdsa", "--curve=secp384r1", "EC/ECDSA-SECP384R1"),
     ],
