@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import subprocess
 from pathlib import Path
 
@@ -209,6 +210,42 @@ def test_numbers_that_are_no_key(program: Program, changed: Group, code: CKR) ->
         )
         assert program.rv("C_CreateObject", session, template, True) == code
     assert program.find(session) == []
+
+
+def prime_above(start: int) -> int:
+    """Give the next prime of the form n * Q + 1."""
+    number = start - start % Q + 1
+    while not number % 2 or pow(2, number - 1, number) != 1:
+        number += Q
+    return number
+
+
+# The base has the order of the subprime in both, but one of the primes is none; the library
+# cannot sign in the first.
+EVEN = (1 << 1023) + 175 * (1 << 159) + 1
+ONE, OTHER = prime_above(3 << 510), prime_above(3 << 510 | 1 << 500)
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "g"),
+    [
+        (EVEN, 1 << 159, pow(3, (EVEN - 1) >> 159, EVEN)),
+        (ONE * OTHER, Q, pow(2, math.lcm(ONE - 1, OTHER - 1) // Q, ONE * OTHER)),
+    ],
+    ids=["even subprime", "product of primes"],
+)
+def test_a_prime_that_is_none(program: Program, p: int, q: int, g: int) -> None:
+    assert (p.bit_length(), q.bit_length()) == (1024, 160)
+    assert (p - 1) % q == 0
+    assert pow(g, q, p) == 1 != g
+    session = program.open(user=CKU.USER)
+    group = {"PRIME": integer(p), "SUBPRIME": integer(q), "BASE": integer(g)}
+    for kind in (CKO.PRIVATE_KEY, CKO.PUBLIC_KEY):
+        template = attributes(CLASS=int(kind), KEY_TYPE=int(CKK.DSA), VALUE=integer(g % q), **group)
+        code = program.rv("C_CreateObject", session, template, True)
+        assert code == CKR.DOMAIN_PARAMS_INVALID
+    arguments = (Mechanism(CKM.DSA_KEY_PAIR_GEN, None), attributes(**group), [], True, True)
+    assert program.rv("C_GenerateKeyPair", session, *arguments) == CKR.DOMAIN_PARAMS_INVALID
 
 
 def test_a_private_key_is_of_no_other_public_key(program: Program) -> None:

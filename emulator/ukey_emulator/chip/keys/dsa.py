@@ -83,15 +83,20 @@ def complete_private(attributes: dict[int, bytes]) -> None:
 
 
 def _require_group(attributes: dict[int, bytes]) -> None:
-    """Refuse p, q and g of a length that the library has not, or where g^q is not 1 modulo p."""
+    """Refuse what are no p, q and g, or of lengths that the library has not.
+
+    CKR_DOMAIN_PARAMS_INVALID. The library itself looks at lengths alone, and fails later.
+    """
     parameters = _parameters(attributes)
     p, q, g = parameters.p, parameters.q, parameters.g
-    if p.bit_length() not in SIZES or not p % 2:
+    if p.bit_length() not in SIZES:
         raise Refusal(CKR.DOMAIN_PARAMS_INVALID, f"no DSA keys of {p.bit_length()} bits")
     try:
         parameters.parameters()
     except ValueError as error:
         raise Refusal(CKR.DOMAIN_PARAMS_INVALID, str(error)) from None
+    if any(pow(2, number - 1, number) != 1 for number in (q, p)):  # Fermat's test
+        raise Refusal(CKR.DOMAIN_PARAMS_INVALID, "the prime or the subprime is none")
     if (p - 1) % q or pow(g, q, p) != 1:
         raise Refusal(CKR.DOMAIN_PARAMS_INVALID, "the base has another order than the subprime")
 
