@@ -195,6 +195,7 @@ def test_what_a_pair_is_told_and_what_it_is_given(program: Program) -> None:
         ({"VALUE": b""}, VALUE),
         ({"VALUE": integer(Q)}, VALUE),
         ({"VALUE": integer(P)}, VALUE),
+        ({"VALUE": b"\xff" * (1 << 20)}, VALUE),
     ],
 )
 def test_numbers_that_are_no_key(program: Program, changed: Group, code: CKR) -> None:

@@ -39,11 +39,10 @@ def load_public(attributes: dict[int, bytes]) -> dsa.DSAPublicKey:
 def load_private(attributes: dict[int, bytes]) -> dsa.DSAPrivateKey:
     """Load the private key; CKR_ATTRIBUTE_VALUE_INVALID if its number is outside its range."""
     parameters, x = _parameters(attributes), as_integer(attributes[CKA.VALUE])
+    if not 0 < x < parameters.q:  # before it is an exponent: a huge one would take for ever
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, "the value is not below the subprime")
     y = pow(parameters.g, x, parameters.p)
-    try:
-        return dsa.DSAPrivateNumbers(x, dsa.DSAPublicNumbers(y, parameters)).private_key()
-    except ValueError as error:
-        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, str(error)) from None
+    return dsa.DSAPrivateNumbers(x, dsa.DSAPublicNumbers(y, parameters)).private_key()
 
 
 def public_attributes(key: dsa.DSAPublicKey) -> dict[int, bytes]:
