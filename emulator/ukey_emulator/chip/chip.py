@@ -273,10 +273,10 @@ class Chip:
         """Put objects on the token, all of them or none."""
         with self._lock:
             with self._store.change():
-                first = self._store.next_row()
-                for row, obj in enumerate(objects, first):
+                rows = [self._store.next_row() for _ in objects]
+                for row, obj in zip(rows, objects, strict=True):
                     self._write(row, obj)
-            for row, obj in enumerate(objects, first):
+            for row, obj in zip(rows, objects, strict=True):
                 self._shelf(obj).put(row, obj)
 
     def change(self, obj: Object, template: Template, *, as_so: bool = False) -> None:

@@ -1,6 +1,6 @@
 """An object of a key: its attributes, and the key material that they amount to."""
 
-import uuid
+import secrets
 from dataclasses import dataclass, field
 
 from ukey_emulator.chip.refusal import Refusal
@@ -71,7 +71,7 @@ class Object:
 
 def unique_id() -> bytes:
     """Make a value for CKA_UNIQUE_ID (PKCS#11 3.2 §4.4.1)."""
-    return str(uuid.uuid4()).encode()
+    return secrets.token_hex(16).encode()
 
 
 def table_of(attributes: dict[int, bytes]) -> Table:

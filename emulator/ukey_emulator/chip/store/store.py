@@ -44,7 +44,8 @@ class Store:
         self.path = path
         self._lock = threading.RLock()
         self._closed = False
-        with _faults(path):
+        self._last_row: int | None = None
+        try:
             self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             # One rack alone has the file open, so that no shared memory is needed beside it.
             self._file.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -52,6 +53,8 @@ class Store:
                 raise Refusal(CKR.DEVICE_ERROR, f"{path} is not the file of a key")
             self._file.execute("PRAGMA journal_mode=WAL")
             self._file.execute(f"PRAGMA synchronous={'NORMAL' if lasting else 'OFF'}")
+        except sqlite3.Error as error:
+            raise _refusal(path, error) from error
 
     @classmethod
     def create(cls, path: Path, *, lasting: bool = True) -> "Store":
@@ -76,8 +79,10 @@ class Store:
         with self._lock:
             if self._closed:
                 raise Refusal(CKR.DEVICE_REMOVED, "the key was pulled out meanwhile")
-            with _faults(self.path):
+            try:
                 yield
+            except sqlite3.Error as error:
+                raise _refusal(self.path, error) from error
 
     @contextmanager
     def change(self) -> Iterator[None]:
@@ -123,8 +128,12 @@ class Store:
             ).fetchall()
 
     def next_row(self) -> int:
-        """Give the number of the next new row; inside `change()`."""
-        return int(self._file.execute("SELECT ifnull(max(row), 0) + 1 FROM object").fetchone()[0])
+        """Give a number for a new row that no row has had since the file was opened."""
+        if self._last_row is None:
+            found = self._file.execute("SELECT ifnull(max(row), 0) FROM object").fetchone()
+            self._last_row = int(found[0])
+        self._last_row += 1
+        return self._last_row
 
     def put_object(self, row: int, blob: bytes, *, private: bool) -> None:
         """Keep an object; inside `change()`."""
@@ -153,12 +162,8 @@ def _blank() -> bytes:
     return bytes(image)
 
 
-@contextmanager
-def _faults(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        full = getattr(error, "sqlite_errorcode", None) in _FULL
-        code = CKR.DEVICE_MEMORY if full else CKR.DEVICE_ERROR
-        _log.warning("%s: %s", path, error)
-        raise Refusal(code, f"{path}: {error}") from error
+def _refusal(path: Path, error: sqlite3.Error) -> Refusal:
+    full = getattr(error, "sqlite_errorcode", None) in _FULL
+    code = CKR.DEVICE_MEMORY if full else CKR.DEVICE_ERROR
+    _log.warning("%s: %s", path, error)
+    return Refusal(code, f"{path}: {error}")
