@@ -5,6 +5,8 @@ import mmap
 import os
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _SEAL_FUTURE_WRITE = 0x10  # linux/fcntl.h: whoever maps it from now on can only read it
 
@@ -25,10 +27,33 @@ class Epoch:
             fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | _SEAL_FUTURE_WRITE,
         )
         self._lock = threading.Lock()
-        self._page[0] = 1
+        self._number = 1
+        self._changes = 0  # that are under way
+        self._show()
         weakref.finalize(self, os.close, self.descriptor)
 
-    def advance(self) -> None:
-        """Begin a new epoch: after a change, and before anybody is answered that it is made."""
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Make a change inside this, and answer nobody that it is made before it ends.
+
+        Some may see the change already while others know the old answers: nothing holds meanwhile.
+        """
         with self._lock:
-            self._page[0] += 1
+            self._changes += 1
+            self._show()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._changes -= 1
+                self._number += 1
+                self._show()
+
+    def advance(self) -> None:
+        """Begin a new epoch."""
+        with self._lock:
+            self._number += 1
+            self._show()
+
+    def _show(self) -> None:
+        self._page[0] = 0 if self._changes else self._number

@@ -46,7 +46,7 @@ class Slot:
 class Slots:
     """All slots of a rack; plugging wakes who waits for it.
 
-    `turn` is another number after each change, for `wait`; `epoch` advances with it.
+    `turn` is another number after each change, for `wait`; `epoch` is told of what is in the slots.
     """
 
     def __init__(self) -> None:
@@ -73,18 +73,18 @@ class Slots:
     def remove(self, slot: Slot) -> None:
         """Take a slot away, with whatever is in it."""
         with self._changed:
-            slot.hold(None)
+            self._hold(slot, None)
             self._slots = {n: kept for n, kept in self._slots.items() if kept is not slot}
             self.wake()
 
     def plug(self, slot: Slot, chip: Chip) -> None:
         """Put a key into a slot."""
-        slot.hold(chip)
+        self._hold(slot, chip)
         self.wake()
 
     def unplug(self, slot: Slot) -> None:
         """Pull the key out of a slot."""
-        slot.hold(None)
+        self._hold(slot, None)
         self.wake()
 
     def changes(self) -> dict[int, int]:
@@ -100,5 +100,8 @@ class Slots:
         """Wake all who wait, so that they look again."""
         with self._changed:
             self.turn += 1
-            self.epoch.advance()
             self._changed.notify_all()
+
+    def _hold(self, slot: Slot, chip: Chip | None) -> None:
+        with self.epoch.change():
+            slot.hold(chip)

@@ -11,6 +11,9 @@ import module_host as host
 import pytest
 from module_host import OK, ScriptedFace, attributes, mechanism
 
+from ukey_emulator.chip import Chip
+from ukey_emulator.cryptoki.application import Application
+from ukey_emulator.cryptoki.session import Session
 from ukey_emulator.epoch import Epoch
 from ukey_emulator.rack.home import Home
 from ukey_emulator.rack.rack import Rack
@@ -307,3 +310,143 @@ def test_calls_answered_in_the_program_stand_in_the_trace(world: World) -> None:
         if call["function"] == "C_GetAttributeValue"
     ]
     assert told == [(obj, ["CKA_LABEL"], "CKR_OK")] * 3
+
+
+def test_the_tries_that_are_left_are_told_anew(world: World) -> None:
+    module, session = world.program()
+    template, found = (
+        attributes((int(CKA.CLASS), int(CKO.HW_FEATURE).to_bytes(8, "little"))),
+        c_ulong(),
+    )
+
+    def find_feature() -> int:
+        assert module.C_FindObjectsInit(session, template, 1) == OK
+        assert module.C_FindObjects(session, byref(found), 1, byref(c_ulong())) == OK
+        assert module.C_FindObjectsFinal(session) == OK
+        return found.value
+
+    def tries_left() -> int:
+        buffer = c_ulong()
+        assert (
+            module.C_GetAttributeValue(session, found, attributes((0x80554B01, (buffer, 8))), 1)
+            == OK
+        )
+        return buffer.value
+
+    assert module.C_Logout(session) == OK
+    feature = find_feature()
+    assert tries_left() == tries_left() == 10
+    for left in (9, 8):
+        assert module.C_Login(session, 1, b"wrong!", 6) == CKR.PIN_INCORRECT
+        assert tries_left() == left
+        assert find_feature() == feature
+        assert tries_left() == left
+
+
+def test_a_change_that_is_half_made_ends_what_was_known(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one, s1), (two, s2) = world.program(), world.program()
+    mine = data_object(one, s1)
+    theirs = find(two, s2)
+    known, made, seen = threading.Event(), threading.Event(), threading.Event()
+    labels: list[tuple[int, Any]] = []
+
+    def ask() -> None:
+        labels.extend(label(one, s1, mine) for _ in range(2))
+        known.set()
+        assert made.wait(20)
+        labels.extend((label(one, s1, mine, room=21), label(one, s1, mine)))
+        seen.set()
+
+    change = Chip.change
+
+    def slowly(*arguments: Any, **named: Any) -> None:
+        change(*arguments, **named)
+        made.set()
+        assert seen.wait(20)
+
+    monkeypatch.setattr(Chip, "change", slowly)
+    asker = threading.Thread(target=ask)
+    asker.start()
+    assert known.wait(20)
+    assert two.C_SetAttributeValue(s2, theirs, attributes((int(CKA.LABEL), b"new")), 1) == OK
+    asker.join(20)
+    assert labels == [(OK, b"old"), (OK, b"old"), (OK, b"new"), (OK, b"new")]
+
+
+def test_a_change_that_fails_in_the_rack_ends_what_was_known(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, session = world.program()
+    obj = data_object(module, session)
+    assert label(module, session, obj) == (OK, b"old")
+    change = Chip.change
+
+    def fail(*arguments: Any, **named: Any) -> None:
+        change(*arguments, **named)
+        raise RuntimeError
+
+    monkeypatch.setattr(Chip, "change", fail)
+    new = attributes((int(CKA.LABEL), b"new"))
+    assert module.C_SetAttributeValue(session, obj, new, 1) == CKR.GENERAL_ERROR
+    assert label(module, session, obj) == (OK, b"new")
+
+
+class Gate:
+    """A session's lock that keeps one call waiting in front of it."""
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+        self.shut, self.reached, self.opened = (threading.Event() for _ in range(3))
+
+    def __enter__(self) -> None:
+        if self.shut.is_set():
+            self.shut.clear()
+            self.reached.set()
+            assert self.opened.wait(20)
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_another_thread_s_call_counts_when_it_is_carried_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_session = Application.open_session
+    gates: list[Gate] = []
+
+    def gated(*arguments: Any, **named: Any) -> Session:
+        session = open_session(*arguments, **named)
+        gates.append(Gate(session.lock))
+        session.lock = gates[0]  # type: ignore[assignment]
+        return session
+
+    monkeypatch.setattr(Application, "open_session", gated)
+    module, session = world.program()
+    (gate,) = gates
+    found = c_ulong(32)
+    sha256 = mechanism(int(CKM.SHA256))
+
+    def digest(room: Any) -> int:
+        return module.C_Digest(session, b"data", 4, room, byref(found))
+
+    def whole() -> None:
+        assert module.C_DigestInit(session, sha256) == OK
+        assert digest(None) == OK
+        assert digest(ctypes.create_string_buffer(32)) == OK
+
+    whole()
+    gate.shut.set()
+    results: list[int] = []
+    other = threading.Thread(target=lambda: results.append(digest(ctypes.create_string_buffer(32))))
+    other.start()
+    assert gate.reached.wait(20)
+    whole()
+    whole()
+    assert module.C_DigestInit(session, sha256) == OK
+    gate.opened.set()
+    other.join(20)
+    assert results == [OK]
+    assert digest(None) == CKR.OPERATION_NOT_INITIALIZED

@@ -68,6 +68,7 @@ class Chip:
         self._master: bytes | None = None
         self._users: dict[Role, int] = {Role.SO: 0, Role.USER: 0}
         self._counter = Object(_COUNTER, HW_FEATURE)
+        self._count_tries()
         self._public, self._private = Shelf(), Shelf()
         for row, blob in self._store.objects(private=False):
             self._public.put(row, _revive(blob))
@@ -204,6 +205,7 @@ class Chip:
                 self._store.put_pin(Role.SO, record)
                 self._store.put_fact("label", label.encode())
             self._pins = {Role.SO: record}
+            self._count_tries()
             self._public = Shelf()
             self._forget()
             self.label = label
@@ -227,6 +229,20 @@ class Chip:
         with self._store.change():
             self._store.put_pin(role, record)
         self._pins[role] = record
+        self._count_tries()
+
+    def _count_tries(self) -> None:
+        """Show in the hardware feature how many tries the PINs have; after each change of them."""
+        counts = dict(_COUNTER)
+        for role, left, most in (
+            (Role.USER, USER_TRIES_LEFT, USER_TRIES),
+            (Role.SO, SO_TRIES_LEFT, SO_TRIES),
+        ):
+            record = self._pins.get(role)
+            if record is not None:
+                counts[left] = number(record.tries_left)
+                counts[most] = number(record.tries)
+        self._counter.attributes = counts
 
     def _refuse_length(self, pin: bytes) -> None:
         if not self.identity.min_pin_length <= len(pin) <= self.identity.max_pin_length:
@@ -257,17 +273,7 @@ class Chip:
 
     def features(self) -> Iterator[Object]:
         """Give the hardware features, which only those see who ask for their class."""
-        counts = dict(_COUNTER)
-        for role, left, most in (
-            (Role.USER, USER_TRIES_LEFT, USER_TRIES),
-            (Role.SO, SO_TRIES_LEFT, SO_TRIES),
-        ):
-            record = self._pins.get(role)
-            if record is not None:
-                counts[left] = number(record.tries_left)
-                counts[most] = number(record.tries)
-        self._counter.attributes = counts
-        yield self._counter  # the same at each look: programs get handles of it
+        yield self._counter
 
     def keep(self, *objects: Object) -> None:
         """Put objects on the token, all of them or none."""

@@ -56,7 +56,8 @@ _OF_SESSIONS = frozenset(
 )
 
 # After these, what the module knows of earlier answers is as it was: all that they change is an
-# operation, of which it keeps nothing beyond its own next call.
+# operation, of which it keeps nothing beyond its own next call, or they make what nobody has asked
+# about yet. The longest ones are among them: meanwhile the others may go on with what they know.
 _HARMLESS = frozenset(
     name
     for name in _FUNCTIONS
@@ -72,10 +73,11 @@ _HARMLESS = frozenset(
             "C_GetAttribute",
             "C_GetObjectSize",
             "C_GetSessionInfo",
-            "C_GetSlotInfo",
+            "C_GetSlot",
             "C_GetTokenInfo",
             "C_GetMechanism",
-            "C_GenerateRandom",
+            "C_Generate",
+            "C_WaitForSlotEvent",
         )
     )
 )
@@ -109,9 +111,11 @@ class Face:
         A function that the table names and no chapter has is CKR_FUNCTION_NOT_SUPPORTED.
         """
         begun = time.perf_counter()
-        code, results = _carry_out(application, name, arguments)
-        if name not in _HARMLESS:
-            self._epoch.advance()
+        if name in _HARMLESS:
+            code, results = _carry_out(application, name, arguments)
+        else:
+            with self._epoch.change():
+                code, results = _carry_out(application, name, arguments)
         self._watcher(application, name, arguments, code, time.perf_counter() - begun)
         return code, results
 
@@ -126,12 +130,12 @@ def _carry_out(
         if name in _OF_SESSIONS:
             session = application.session(arguments[0])
             caller = threading.get_ident()
-            if session.caller != caller:
-                # What another thread knows of the session's operations holds no longer.
-                session.caller = caller
-                application.slots.epoch.advance()
             # Two threads may share a session; each call of theirs is done whole.
             with session.lock:
+                if session.caller != caller:
+                    # What another thread knows of the session's operations holds no longer.
+                    session.caller = caller
+                    application.slots.epoch.advance()
                 result = function(application, session, *arguments[1:])
         else:
             result = function(application, *arguments)
