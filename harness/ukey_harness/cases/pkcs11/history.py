@@ -197,7 +197,8 @@ def _ob_60(stand: Stand) -> str:
 )
 def _ob_61(stand: Stand) -> tuple[str | int, ...]:
     session = stand.user()
-    handle = stand.create(session, data({CKA.TOKEN: True}))
+    # A private one is read from the token at each login.
+    handle = stand.create(session, data({CKA.TOKEN: True, CKA.PRIVATE: True}))
     kind = CKA.UNIQUE_ID if stand.module.version >= (3, 0) else CKA.CLASS
     before = stand.attribute(session, handle, kind)
     name = changed(stand, session, handle, {CKA.LABEL: f"{MARK} changed"})

@@ -4,7 +4,7 @@ from ukey_harness.cases.case import Section
 from ukey_harness.cases.pkcs11.encrypt import GENERATED
 from ukey_harness.cases.pkcs11.keys import IV, More, aes, aes_template, imported_aes
 from ukey_harness.cases.pkcs11.needs import all_of, mechanism
-from ukey_harness.cases.pkcs11.objects import without
+from ukey_harness.cases.pkcs11.objects import BOGUS, without
 from ukey_harness.cases.pkcs11.stand import Stand, truth
 from ukey_harness.cryptoki.arguments import Cell, Mechanism, Room, Template
 from ukey_harness.cryptoki.names import CKA, CKF, CKK, CKM, CKO, NOBODY
@@ -14,6 +14,7 @@ keys_wrapped = Section("PKCS#11 3.2", "Wrapping keys")
 WRAP = all_of(GENERATED, mechanism(CKM.AES_KEY_WRAP, use=CKF.WRAP | CKF.UNWRAP))
 HOW = CKM.AES_KEY_WRAP
 VALUE = bytes(range(100, 116))
+UNWRAPPED = "ukeylab-case unwrapped"
 
 
 def wrapped(
@@ -342,3 +343,21 @@ def _km_43(stand: Stand) -> str:
     session = stand.user()
     wrapper, blob = ready(stand, session)
     return unwrapped(stand, session, wrapper, blob, template({CKA.KEY_TYPE: CKK.DES3}))[0]
+
+
+@keys_wrapped.case(
+    "KM-56",
+    "5.18.4",
+    "A key whose unwrapping failed is not there.",
+    "refused, refused, 0",
+    needs=(WRAP,),
+)
+def _km_56(stand: Stand) -> tuple[str | int, ...]:
+    session = stand.user()
+    wrapper, blob = ready(stand, session)
+    spoilt, seen = bytes([blob[0] ^ 1]) + blob[1:], []
+    more: More = {CKA.LABEL: UNWRAPPED}
+    for given, pairs in ((spoilt, template(more)), (blob, template({**more, BOGUS: b"x"}))):
+        name = unwrapped(stand, session, wrapper, given, pairs)[0]
+        seen.append("refused" if name != "OK" else name)
+    return *seen, stand.labelled(session, UNWRAPPED)

@@ -231,3 +231,23 @@ def _lk_09(stand: Stand) -> tuple[str, ...]:
             stand.login(session, user, stand.wrong_pin(stand.pin(user)))
         seen.append("once" if shown == 1 else f"{shown} times")
     return tuple(seen)
+
+
+@lockout.case(
+    "LK-10",
+    "3.2",
+    "The SO's PIN that is locked is shown as the SO's, and the user's tries stay.",
+    "LOCKED, apart, OK",
+    changes=Changes.TOKEN,
+    locks=True,
+    needs=(locks,),
+)
+def _lk_10(stand: Stand) -> tuple[str, ...]:
+    session = stand.session()
+    _, locked, _, others = FLAGS[CKU.SO]
+    after = lock(stand, session, CKU.SO)[1]
+    return (
+        "LOCKED" if locked in after else "not LOCKED",
+        "the user's changed" if after & others else "apart",
+        stand.login(session),
+    )

@@ -396,3 +396,22 @@ def _pn_23(stand: Stand) -> tuple[str, ...]:
             stand.rv("Logout", session)
             stand.enter(session, CKU.SO)
     return tuple(seen)
+
+
+@pins.case(
+    "PN-24",
+    "5.5.9",
+    "C_SetPIN wants the old PIN of those who are logged in, too.",
+    "PIN_INCORRECT, OK, PIN_INCORRECT, OK",
+    changes=Changes.TOKEN,
+)
+def _pn_24(stand: Stand) -> tuple[str, ...]:
+    session, seen = stand.session(), []
+    for user in (CKU.USER, CKU.SO):
+        right = stand.pin(user)
+        stand.enter(session, user)
+        seen.append(set_pin(stand, session, stand.wrong_pin(right), NEW_PIN))
+        stand.must("Logout", session)
+        seen.append(stand.login(session, user))
+        stand.rv("Logout", session)
+    return tuple(seen)

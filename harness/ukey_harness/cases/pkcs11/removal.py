@@ -348,3 +348,19 @@ def _ev_12(stand: Stand) -> tuple[str | int, ...]:
         stand.state(new),
         stand.labelled(new),
     )
+
+
+@removal.case(
+    "EV-13",
+    "3.2",
+    "A slot whose token can be taken out says so.",
+    "absent, removable",
+    needs=(acts("take_out", "plug_in"),),
+)
+def _ev_13(stand: Stand) -> tuple[str, str]:
+    slot, flags = stand.slot, stand.slot_flags()
+    stand.act("take_out")
+    there = SlotFlag.TOKEN_PRESENT in stand.slot_flags(slot)
+    stand.act("plug_in")
+    removable_ = SlotFlag.REMOVABLE_DEVICE in flags
+    return "present" if there else "absent", "removable" if removable_ else "not removable"

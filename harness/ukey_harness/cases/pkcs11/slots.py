@@ -24,6 +24,7 @@ from ukey_harness.cryptoki.names import (
 slots = Section("PKCS#11 3.2", "Slot and token management")
 
 LABEL = b"ukeylab new label".ljust(32)
+HARDWARE = 0x1  # CKF_HW, which is no use of a mechanism
 PATIENCE = 5.0  # seconds that a wait may need to be woken
 
 
@@ -190,6 +191,8 @@ def _st_15(stand: Stand) -> str:
         return "no mechanism is listed"
     if len(set(kinds)) != len(kinds):
         return "a mechanism is listed twice"
+    if not any(stand.mechanism_flags(kind) & ~HARDWARE for kind in kinds):
+        return "no mechanism is good for anything"
     for kind in kinds:
         record = Record("CK_MECHANISM_INFO")
         name, info = stand.rv("GetMechanismInfo", stand.slot, kind, record), record.structure
