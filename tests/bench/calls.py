@@ -21,12 +21,13 @@ class Calls:
         if code not in {0, ALREADY_LOGGED_IN}:
             raise SystemExit(f"bench: C_Login gave {code:#x}")
         self._slot = slot
-        self._objects = 0
+        self._objects = self._filled = 0
         self._handle, self._four, self._room = Cell(), Numbers(4, apart=True), Room(2 * KIB)
         self._message = self._module.ffi.new("CK_BYTE[]", KIB)
         aes = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES, CKA.VALUE: bytes(16)}
         self._aes = self._create(aes | {CKA.ENCRYPT: True, CKA.TOKEN: False})
-        self._known = self._data("known")
+        self._another = Template(self._data_with("another"))
+        self._known = self._create(self._data_with("known"))
         self._label_of = Query([CKA.LABEL], 64)
         self._sha256, self._cbc = Mechanism(CKM.SHA256), Mechanism(CKM.AES_CBC, bytes(16))
 
@@ -38,31 +39,31 @@ class Calls:
         self._module.must("CreateObject", self._session, *template.parts, *self._handle.parts)
         return self._handle.value
 
-    def _data(self, label: str) -> int:
-        return self._create(
-            {
-                CKA.CLASS: CKO.DATA,
-                CKA.TOKEN: True,
-                CKA.PRIVATE: False,
-                CKA.LABEL: label,
-                CKA.VALUE: bytes(100),
-            }
-        )
+    @staticmethod
+    def _data_with(label: str) -> dict[int, bool | int | bytes | str | None]:
+        return {
+            CKA.CLASS: CKO.DATA,
+            CKA.TOKEN: True,
+            CKA.PRIVATE: False,
+            CKA.LABEL: label,
+            CKA.VALUE: bytes(100),
+        }
 
     def fill(self, count: int) -> None:
         """Create token objects until there are so many, labelled "0", "1" and so on."""
+        self._filled = count
         while self._objects < count:
-            self._data(str(self._objects))
+            self._create(self._data_with(str(self._objects)))
             self._objects += 1
 
     def create(self) -> None:
         """Create a token object, C_CreateObject."""
-        self._data(str(self._objects))
+        self._module.must("CreateObject", self._session, *self._another.parts, *self._handle.parts)
         self._objects += 1
 
     def find(self) -> None:
         """Find an object by its label: C_FindObjectsInit, C_FindObjects, C_FindObjectsFinal."""
-        wanted = Template({CKA.LABEL: str(self._objects // 2)})
+        wanted = Template({CKA.LABEL: str(self._filled // 2)})
         must, session = self._module.must, self._session
         must("FindObjectsInit", session, *wanted.parts)
         must("FindObjects", session, *self._four.parts)
