@@ -128,6 +128,6 @@ def begin_use(
     authorised = not obj.flag(CKA.ALWAYS_AUTHENTICATE)
     session.operations[use.name] = Operation(begin(), obj, authorised, begin=begin)
     if obj.private and app.role(session.chip) is not Role.USER:
-        # Another thread has logged out meanwhile, and saw no operation to end.
-        session.end(use.name)
+        # Another thread has logged out meanwhile, and saw no operation to end, or has ended it.
+        session.operations.pop(use.name, None)
         raise Refusal(CKR.USER_NOT_LOGGED_IN)
