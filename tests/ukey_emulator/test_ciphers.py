@@ -503,6 +503,21 @@ def test_keys_are_filled_up_and_cut_again(program: Program, name: str, length: i
         assert code == CKR.WRAPPED_KEY_LEN_RANGE
 
 
+@pytest.mark.parametrize(("kind", "length"), [(CKK.AES, 17), (CKK.DES3, 16), (CKK.DES2, 24)])
+def test_a_length_that_the_type_does_not_have_is_told_at_unwrapping(
+    program: Program, kind: CKK, length: int
+) -> None:
+    """Any conflict of lengths has this one code (PKCS#11 3.2 §5.18.4)."""
+    session = program.open(user=CKU.USER)
+    wrapping = secret(program, session, KEY, CKK.AES)
+    mechanism = Mechanism(CKM.AES_KEY_WRAP, None)
+    key = secret(program, session, TEXT[:24], **LOOSE)
+    wrapped = program.C_WrapKey(session, mechanism, wrapping, key, ROOM)
+    template = attributes(CLASS=int(CKO.SECRET_KEY), KEY_TYPE=int(kind), VALUE_LEN=length)
+    code = program.rv("C_UnwrapKey", session, mechanism, wrapping, wrapped, template, True)
+    assert code == CKR.WRAPPED_KEY_LEN_RANGE
+
+
 @pytest.mark.parametrize("name", FILLING)
 def test_private_keys_are_filled_up_too(program: Program, name: str) -> None:
     mechanism = FILLING[name]

@@ -107,12 +107,13 @@ def unwrap(
     """
     wanted = _under(unwrapping, CKA.UNWRAP_TEMPLATE, template)
     wanted.setdefault(CKA.EXTRACTABLE, TRUE)
+    conflict = CKR.WRAPPED_KEY_LEN_RANGE
     if as_number(wanted.get(CKA.CLASS, number(0))) == CKO.PRIVATE_KEY:
         given = _private_part(wanted, private.cut(clear) if mechanism.fill > 1 else clear)
     elif mechanism.prefixed:
-        given = {CKA.VALUE: _without_prefix(clear, _length(wanted))}
+        given = {CKA.VALUE: _without_prefix(clear, _length(wanted, conflict))}
     else:
-        given = {CKA.VALUE: _cut(clear, _length(wanted), mechanism.fill)}
+        given = {CKA.VALUE: _cut(clear, _length(wanted, conflict), mechanism.fill)}
     obj = build(wanted.items(), Origin.UNWRAPPED, given, as_so=as_so)
     try:
         keys.complete(obj)
@@ -223,10 +224,10 @@ def _under(parent: Object, forced: CKA, template: Template) -> dict[int, bytes]:
     return _forced(collect(template), unpack_template(parent.attributes.get(forced, b"")))
 
 
-def _length(wanted: dict[int, bytes]) -> int | None:
+def _length(wanted: dict[int, bytes], conflict: CKR = CKR.TEMPLATE_INCONSISTENT) -> int | None:
     """Take the length out of a template, or know it from the type of the key.
 
-    CKR_TEMPLATE_INCONSISTENT for a length that no key of the type has.
+    `conflict` is the code for a length that no key of the type has.
     """
     fixed = None
     if CKA.KEY_TYPE in wanted:
@@ -235,7 +236,7 @@ def _length(wanted: dict[int, bytes]) -> int | None:
         return fixed
     length = as_number(wanted.pop(CKA.VALUE_LEN))
     if CKA.KEY_TYPE in wanted and not secret.fits(as_number(wanted[CKA.KEY_TYPE]), length):
-        raise Refusal(CKR.TEMPLATE_INCONSISTENT, f"no key of this type has {length} bytes")
+        raise Refusal(conflict, f"no key of this type has {length} bytes")
     return length
 
 
