@@ -111,6 +111,20 @@ def test_a_digest_is_saved_and_goes_on_elsewhere(program: Program, other_program
     assert other_program.rv("C_SetOperationState", stranger, state, 0, 0) == CKR.SAVED_STATE_INVALID
 
 
+def test_a_state_is_for_sessions_like_the_one_it_comes_from(program: Program) -> None:
+    """Another state of the session is told by C_SetOperationState (PKCS#11 3.2 §5.6.7)."""
+    first, reading = program.open(), program.open(writable=False)
+    program.C_DigestInit(first, SHA256)
+    state = program.C_GetOperationState(first, ROOM)
+    code = program.rv("C_SetOperationState", reading, state, 0, 0)
+    assert code == CKR.SAVED_STATE_INVALID
+    program.C_Login(first, CKU.USER, b"123456")
+    assert program.rv("C_SetOperationState", first, state, 0, 0) == CKR.SAVED_STATE_INVALID
+    program.C_Logout(first)
+    program.C_SetOperationState(first, state, 0, 0)
+    assert program.C_DigestFinal(first, ROOM) == hashlib.sha256(b"").digest()
+
+
 def test_an_operation_with_a_key_is_not_saved(program: Program) -> None:
     session = program.open(user=CKU.USER)
     assert program.rv("C_GetOperationState", session, ROOM) == CKR.OPERATION_NOT_INITIALIZED
@@ -122,10 +136,12 @@ def test_keys_are_digested_if_their_value_may_be_seen(program: Program) -> None:
     session = program.open(user=CKU.USER)
     hidden = secret(program, session, CKK.AES)
     shown = secret(program, session, CKK.AES, SENSITIVE=False, EXTRACTABLE=True)
-    program.C_DigestInit(session, SHA256)
-    assert program.rv("C_DigestKey", session, hidden) == CKR.KEY_INDIGESTIBLE
+    assert program.rv("C_DigestKey", session, shown) == CKR.OPERATION_NOT_INITIALIZED
     program.C_DigestInit(session, SHA256)
     program.C_DigestUpdate(session, b"key ")
+    # Unlike C_DigestUpdate, this call ends nothing where it fails (§5, §5.12.4).
+    assert program.rv("C_DigestKey", session, hidden) == CKR.KEY_INDIGESTIBLE
+    assert program.rv("C_DigestKey", session, 4711) == CKR.KEY_HANDLE_INVALID
     program.C_DigestKey(session, shown)
     assert program.C_DigestFinal(session, ROOM) == hashlib.sha256(b"key " + bytes(16)).digest()
 
@@ -155,6 +171,18 @@ def test_cancelling_names_what_ends(program: Program) -> None:
     program.C_SessionCancel(session, CKF.DIGEST | CKF.SIGN)
     assert program.rv("C_DigestFinal", session, ROOM) == CKR.OPERATION_NOT_INITIALIZED
     program.C_FindObjectsFinal(session)
+
+
+def test_verification_of_a_signature_known_from_the_start_is_cancelled(program: Program) -> None:
+    session = program.open(user=CKU.USER)
+    public, _ = program.ec_pair(session)
+    mechanism = Mechanism(CKM.ECDSA_SHA256, None)
+    program.C_VerifySignatureInit(session, mechanism, public, bytes(64))
+    program.C_SessionCancel(session, CKF.SIGN)
+    program.C_VerifySignatureUpdate(session, b"part")
+    program.C_SessionCancel(session, CKF.VERIFY)
+    code = program.rv("C_VerifySignatureUpdate", session, b"part")
+    assert code == CKR.OPERATION_NOT_INITIALIZED
 
 
 def test_users_with_names_and_other_things_of_version_3(program: Program) -> None:

@@ -42,7 +42,7 @@ class Application:
         self._by_handle: dict[int, tuple[Chip, Object]] = {}
         self._handles: dict[Object, int] = {}
         self._most_handles = _FEW_HANDLES
-        self._saved: dict[bytes, Operation] = {}
+        self._saved: dict[bytes, tuple[Chip, CKS, Operation]] = {}
 
     # Slots
 
@@ -166,19 +166,22 @@ class Application:
 
     # Saved states
 
-    def save(self, operation: Operation) -> bytes:
+    def save(self, session: Session, operation: Operation) -> bytes:
         """Keep a digest under a name that nobody guesses; the oldest give way to new ones."""
         name = secrets.token_bytes(STATE_LENGTH)
         with self.lock:
             while len(self._saved) >= _MOST_STATES:
                 self._saved.pop(next(iter(self._saved)))
-            self._saved[name] = operation
+            self._saved[name] = session.chip, self.state(session), operation
         return name
 
-    def saved(self, name: bytes) -> Operation:
-        """Give what was kept under a name; CKR_SAVED_STATE_INVALID if nothing was."""
-        operation = self._saved.get(name)
-        if operation is None:
+    def saved(self, session: Session, name: bytes) -> Operation:
+        """Give what was kept under a name (PKCS#11 3.2 §5.6.7).
+
+        CKR_SAVED_STATE_INVALID if nothing was, or with another token or in another session state.
+        """
+        chip, state, operation = self._saved.get(name, (None, None, None))
+        if operation is None or chip is not session.chip or state is not self.state(session):
             raise Refusal(CKR.SAVED_STATE_INVALID)
         return operation
 

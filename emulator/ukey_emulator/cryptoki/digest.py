@@ -64,15 +64,13 @@ def C_DigestFinal(app: Application, session: Session, out: Out) -> Output:
 def C_DigestKey(app: Application, session: Session, key: int) -> None:
     """Digest the value of a secret key (PKCS#11 3.2 §5.12.4).
 
-    CKR_KEY_INDIGESTIBLE for a key that is no secret one, or whose value is not given out.
+    CKR_KEY_INDIGESTIBLE for a key that is no secret one, or whose value is not given out; the
+    digest goes on after that.
     """
-
-    def work(operation: Operation) -> None:
-        obj = app.object(session, key, CKR.KEY_HANDLE_INVALID)
-        if obj.key_type is None:
-            raise Refusal(CKR.KEY_HANDLE_INVALID, "the object is no key")
-        if obj.kind != CKO.SECRET_KEY or obj.withholds(CKA.VALUE):
-            raise Refusal(CKR.KEY_INDIGESTIBLE)
-        cast("Digester", operation.context).update(obj.attributes[CKA.VALUE])
-
-    session.step("digest", work, part=True, ends=False)
+    session.require_active("digest")
+    obj = app.object(session, key, CKR.KEY_HANDLE_INVALID)
+    if obj.key_type is None:
+        raise Refusal(CKR.KEY_HANDLE_INVALID, "the object is no key")
+    if obj.kind != CKO.SECRET_KEY or obj.withholds(CKA.VALUE):
+        raise Refusal(CKR.KEY_INDIGESTIBLE)
+    C_DigestUpdate(app, session, obj.attributes[CKA.VALUE])

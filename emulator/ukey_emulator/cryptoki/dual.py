@@ -2,9 +2,6 @@
 
 from collections.abc import Callable
 
-from ukey_emulator.chip import Refusal
-from ukey_emulator.terms import CKR
-
 from .application import Application
 from .digest import C_DigestUpdate
 from .encrypt import C_DecryptUpdate, C_EncryptUpdate
@@ -48,7 +45,7 @@ Taker = Callable[[Application, Session, bytes | None], None]
 def _going_in(
     app: Application, session: Session, name: str, take: Taker, part: bytes | None, out: Out
 ) -> Output:
-    _require(session, name)
+    session.require_active(name)
     result = C_EncryptUpdate(app, session, part, out)
     # A length that was only asked for, or a buffer too small, has moved nothing yet.
     if not isinstance(result, int):
@@ -59,13 +56,8 @@ def _going_in(
 def _coming_out(
     app: Application, session: Session, name: str, take: Taker, part: bytes | None, out: Out
 ) -> Output:
-    _require(session, name)
+    session.require_active(name)
     result = C_DecryptUpdate(app, session, part, out)
     if isinstance(result, bytes):
         take(app, session, result)
     return result
-
-
-def _require(session: Session, name: str) -> None:
-    if name not in session.operations:
-        raise Refusal(CKR.OPERATION_NOT_INITIALIZED, f"no {name} operation")

@@ -38,6 +38,11 @@ class Session:
         if name in self.operations:
             raise Refusal(CKR.OPERATION_ACTIVE, f"a {name} operation is active")
 
+    def require_active(self, name: str) -> None:
+        """Refuse with CKR_OPERATION_NOT_INITIALIZED unless such an operation is under way."""
+        if name not in self.operations:
+            raise Refusal(CKR.OPERATION_NOT_INITIALIZED, f"no {name} operation")
+
     def end(self, name: str) -> None:
         """End an operation as a NULL mechanism asks for (PKCS#11 3.2 §5.8.1).
 

@@ -13,20 +13,21 @@ from .session import Session
 from .wire import Out
 
 CKS_LAST_VALIDATION_OK = 1
-_CANCELLED = {
-    CKF.ENCRYPT: "encrypt",
-    CKF.DECRYPT: "decrypt",
-    CKF.DIGEST: "digest",
-    CKF.SIGN: "sign",
-    CKF.SIGN_RECOVER: "sign-recover",
-    CKF.VERIFY: "verify",
-    CKF.VERIFY_RECOVER: "verify-recover",
-    CKF.FIND_OBJECTS: "search",
-    CKF.MESSAGE_ENCRYPT: "message-encrypt",
-    CKF.MESSAGE_DECRYPT: "message-decrypt",
-    CKF.MESSAGE_SIGN: "message-sign",
-    CKF.MESSAGE_VERIFY: "message-verify",
-}
+_CANCELLED = (
+    (CKF.ENCRYPT, "encrypt"),
+    (CKF.DECRYPT, "decrypt"),
+    (CKF.DIGEST, "digest"),
+    (CKF.SIGN, "sign"),
+    (CKF.SIGN_RECOVER, "sign-recover"),
+    (CKF.VERIFY, "verify"),
+    (CKF.VERIFY, "verify-signature"),
+    (CKF.VERIFY_RECOVER, "verify-recover"),
+    (CKF.FIND_OBJECTS, "search"),
+    (CKF.MESSAGE_ENCRYPT, "message-encrypt"),
+    (CKF.MESSAGE_DECRYPT, "message-decrypt"),
+    (CKF.MESSAGE_SIGN, "message-sign"),
+    (CKF.MESSAGE_VERIFY, "message-verify"),
+)
 _SESSION_INFO = struct.Struct("<4Q")
 
 
@@ -110,7 +111,7 @@ def C_LoginUser(
 
 def C_SessionCancel(app: Application, session: Session, flags: int) -> None:
     """End operations, each named by its mechanism flag (PKCS#11 3.2 §5.6.5)."""
-    for flag, name in _CANCELLED.items():
+    for flag, name in _CANCELLED:
         if flags & flag:
             session.operations.pop(name, None)
 
@@ -135,7 +136,7 @@ def C_GetOperationState(app: Application, session: Session, out: Out) -> bytes |
     if active != {"digest"}:
         raise Refusal(CKR.STATE_UNSAVEABLE, "only a digest can be saved")
     operation = session.operations["digest"]
-    return deliver(out, STATE_LENGTH, lambda: app.save(_twin(operation)))
+    return deliver(out, STATE_LENGTH, lambda: app.save(session, _twin(operation)))
 
 
 def C_SetOperationState(
@@ -146,7 +147,7 @@ def C_SetOperationState(
     authentication_key: int,
 ) -> None:
     """Go on with a digest that was saved (PKCS#11 3.2 §5.6.7)."""
-    saved = app.saved(require_data(state))
+    saved = app.saved(session, require_data(state))
     if encryption_key or authentication_key:
         raise Refusal(CKR.KEY_NOT_NEEDED)
     session.operations = {"digest": _twin(saved)}
