@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+import time
 from collections.abc import Callable, Iterator
 from ctypes import byref, c_ulong
 from pathlib import Path
@@ -27,16 +28,15 @@ RSA = int(CKM.SHA256_RSA_PKCS)
 class Side:
     """A scripted rack with an epoch, and what it was told."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, told: Callable[[Any, str, bytes], None] | None = None) -> None:
         self.face = ScriptedFace()
         self.face.answers["C_GetAttributeValue"] = (OK, ([(5, b"label")],))
         self.face.answers["C_Sign"] = (OK, (256,))
         self.epoch = Epoch()
         self.told: list[str] = []
         self._place = Home(home)
-        self.server = ModuleServer(
-            self._place, self.face, self.epoch, lambda _app, name, _payload: self.told.append(name)
-        )
+        note = told or (lambda _app, name, _payload: self.told.append(name))
+        self.server = ModuleServer(self._place, self.face, self.epoch, note)
         self.server.start()
 
     def count(self, name: str) -> int:
@@ -99,6 +99,25 @@ def test_what_was_answered_in_the_program_is_told_at_the_end(
     module.C_Finalize(None)
     side.server.stop()  # it has read everything
     assert side.told == ["C_GetAttributeValue"] * 4
+
+
+def test_nothing_is_still_to_be_told_when_the_end_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def note(_app: Any, name: str, _payload: bytes) -> None:
+        time.sleep(0.05)
+        told.append(name)
+
+    monkeypatch.setenv("UKEY_HOME", str(tmp_path))
+    told: list[str] = []
+    side = Side(tmp_path, note)
+    module = host.Module(tmp_path)
+    assert module.C_Initialize(None) == OK
+    for _ in range(3):
+        label(module)
+    assert module.C_Finalize(None) == OK
+    assert told == ["C_GetAttributeValue"] * 2
+    side.close()
 
 
 def test_another_epoch_is_asked_again(side: Side, module: host.Module) -> None:

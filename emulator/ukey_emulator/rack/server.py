@@ -42,6 +42,7 @@ _RECALLED = {
 
 _OK = 0
 _FINALIZE = 2
+_DRAINING = 2.0  # seconds at most: a call that does not end keeps nobody from C_Finalize
 
 
 class Face(Protocol):
@@ -74,6 +75,7 @@ class _Application:
     def __init__(self, face: Face, application_id: bytes, pid: int, name: str) -> None:
         self._face = face
         self._lock = threading.Lock()
+        self._left = threading.Condition(self._lock)
         self.ended = False
         self._connections: set[socket.socket] = set()
         self.face_application = face.attach(application_id, pid, name)
@@ -88,6 +90,7 @@ class _Application:
     def leave(self, connection: socket.socket) -> None:
         with self._lock:
             self._connections.discard(connection)
+            self._left.notify_all()
 
     def end(self) -> None:
         """Tell the face, once, and hang up on all threads of the program."""
@@ -99,6 +102,11 @@ class _Application:
         with self._lock:
             for connection in self._connections:
                 hang_up(connection)
+
+    def drain(self) -> None:
+        """Wait for a moment until what its threads have told before the end is read."""
+        with self._lock:
+            self._left.wait_for(lambda: not self._connections, _DRAINING)
 
 
 class ModuleServer:
@@ -249,6 +257,7 @@ class ModuleServer:
                     raise WireError(f"function number {number} is none that the rack answers")
                 application.leave(connection)  # it is the one that is not hung up on
                 application.end()
+                application.drain()
                 send(bare_answer(number, _OK))
                 return
             args = decode(function, payload)
