@@ -300,3 +300,38 @@ def test_a_search_in_small_batches_loses_nothing(program: Program) -> None:
         batches.append(batch)
     assert batches == [made[:2], made[2:4], made[4:]]
     program.C_FindObjectsFinal(session)
+
+
+@pytest.mark.parametrize(
+    "same", ["CLASS", "KEY_TYPE", "TOKEN", "PRIVATE", "MODIFIABLE", "DESTROYABLE", "LOCAL", "VALUE"]
+)
+def test_what_cannot_be_modified_is_not_set_to_what_it_is(program: Program, same: str) -> None:
+    """A value for a read-only attribute is refused, whichever it is (PKCS#11 3.2 §4.1.1, §4.1.2).
+
+    A copy may be said to be what its original is.
+    """
+    session = program.open()
+    template = attributes(**{**AES_KEY, "SENSITIVE": False, "EXTRACTABLE": True, "PRIVATE": False})
+    key = program.C_CreateObject(session, template, True)
+    value = program.read(session, key, CKA[same])
+    change = attributes(**{same: value})
+    assert program.rv("C_SetAttributeValue", session, key, change) == CKR.ATTRIBUTE_READ_ONLY
+    program.C_CopyObject(session, key, change, True)
+
+
+def test_what_can_be_modified_may_be_set_to_what_it_is(program: Program) -> None:
+    session = program.open()
+    key = program.C_CreateObject(session, attributes(**{**AES_KEY, "PRIVATE": False}), True)
+    for same in (CKA.LABEL, CKA.ID, CKA.ENCRYPT, CKA.SENSITIVE, CKA.EXTRACTABLE, CKA.CHECK_VALUE):
+        value = program.read(session, key, same)
+        program.C_SetAttributeValue(session, key, attributes(**{same.name: value}))
+
+
+def test_a_value_that_is_not_given_out_is_not_confirmed_either(program: Program) -> None:
+    session = program.open()
+    template = attributes(**{**AES_KEY, "PRIVATE": False, "SENSITIVE": True, "EXTRACTABLE": True})
+    key = program.C_CreateObject(session, template, True)
+    for value in (AES_KEY["VALUE"], bytes(15) + b"1"):
+        guess = attributes(VALUE=value)
+        assert program.rv("C_SetAttributeValue", session, key, guess) == CKR.ATTRIBUTE_READ_ONLY
+        assert program.rv("C_CopyObject", session, key, guess, True) == CKR.ATTRIBUTE_READ_ONLY

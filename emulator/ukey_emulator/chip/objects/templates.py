@@ -12,6 +12,9 @@ from .rules import KNOWN, TRUSTS, Note, Table
 
 _DISTRUST = (number(CKT.TRUST_UNKNOWN), number(CKT.NOT_TRUSTED))
 
+# What follows from the key itself, and may be told all the same if it is right (§4.10, §4.11.2).
+_DERIVED = (CKA.PUBLIC_KEY_INFO, CKA.CHECK_VALUE)
+
 Template = Iterable[tuple[int, bytes | None]]
 
 
@@ -87,15 +90,20 @@ def amended(
     """Give the attributes that an object has after a change (PKCS#11 3.2 §5.7.2, §5.7.6).
 
     With `copying` the object is a fresh copy, whose CKA_TOKEN, CKA_PRIVATE, CKA_MODIFIABLE and
-    CKA_DESTROYABLE may be chosen anew. CKR_ATTRIBUTE_READ_ONLY for what may not be changed so:
-    of a trusted certificate that is everything, whoever asks (§4.6.2).
+    CKA_DESTROYABLE may be chosen anew, and the others told again. CKR_ATTRIBUTE_READ_ONLY for what
+    may not be changed so: of a trusted certificate that is everything, whoever asks (§4.6.2).
     """
     wanted = collect(template)
     table = obj.table
     fresh = (CKA.TOKEN, CKA.PRIVATE, CKA.MODIFIABLE, CKA.DESTROYABLE) if copying else ()
     for attribute, value in wanted.items():
         _admit(table, attribute, value, Note.NONE, as_so=as_so)
-        if obj.attributes.get(attribute) != value and attribute not in fresh:
+        told_again = (
+            (copying or attribute in _DERIVED or table[attribute].notes & Note.MODIFIABLE)
+            and obj.attributes.get(attribute) == value
+            and not obj.withholds(attribute)  # or it could be guessed
+        )
+        if not told_again and attribute not in fresh:
             _require_changeable(obj, attribute, value)
     changed = {**obj.attributes, **wanted}
     _require_whole(Object(changed, table), CKR.TEMPLATE_INCONSISTENT)
