@@ -216,7 +216,7 @@ class LittleAuthority:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 authority.status.asked.append("ocsp")
                 if authority.status.ocsp == "slow":
-                    time.sleep(1.5)
+                    time.sleep(4)
                 down = authority.status.ocsp == "down"
                 self._answer(None if down else authority._ocsp(body))
 

@@ -83,7 +83,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """One desk for all refusals: none of them may change anything."""
     office = Office(
         tmp_path_factory.mktemp("portal"),
-        limits=Limits(status_seconds=0.5, sealed_bytes=2 * 1024 * 1024),
+        limits=Limits(status_seconds=2, sealed_bytes=2 * 1024 * 1024),
     )
     yield Desk.at(office, office.member().enter(), 0)
     office.close()

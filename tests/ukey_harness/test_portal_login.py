@@ -23,7 +23,7 @@ from ukey_harness.world.units import Unit
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
-    office = Office(tmp_path, limits=Limits(status_seconds=0.5))
+    office = Office(tmp_path, limits=Limits(status_seconds=2))
     yield office
     office.close()
 
