@@ -119,6 +119,20 @@ def test_templates_of_the_wrapping_key(program: Program) -> None:
     assert answer == (24, None)
 
 
+def test_a_wrap_template_matches_as_a_search_does(program: Program) -> None:
+    """No search finds a sensitive key by its value, so no template matches that (§5.18.3)."""
+    session = program.open(user=CKU.USER)
+    template = attributes(**SECRET, VALUE=bytes(16))
+    template.append(Attribute(CKA.WRAP_TEMPLATE, attributes(VALUE=bytes(16)), 24))
+    wrapping = program.C_CreateObject(session, template, True)
+    loose = {"EXTRACTABLE": True, "VALUE": bytes(16)}
+    seen = program.C_CreateObject(session, attributes(**SECRET, **loose, SENSITIVE=False), True)
+    hidden = program.C_CreateObject(session, attributes(**SECRET, **loose, SENSITIVE=True), True)
+    program.C_WrapKey(session, KW, wrapping, seen, ROOM)
+    code = program.rv("C_WrapKey", session, KW, wrapping, hidden, ROOM)
+    assert code == CKR.KEY_HANDLE_INVALID
+
+
 def test_templates_are_read_with_their_types(program: Program) -> None:
     """The types in the array mean nothing, and the token sets them (§5.7.5)."""
     session = program.open(user=CKU.USER)

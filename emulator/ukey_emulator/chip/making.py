@@ -85,8 +85,7 @@ def to_wrap(key: Object, wrapping: Object) -> bytes:
         raise Refusal(CKR.KEY_UNEXTRACTABLE)
     if key.flag(CKA.WRAP_WITH_TRUSTED) and not wrapping.flag(CKA.TRUSTED):
         raise Refusal(CKR.KEY_NOT_WRAPPABLE, "the key wants a trusted wrapping key")
-    wanted = unpack_template(wrapping.attributes.get(CKA.WRAP_TEMPLATE, b""))
-    if any(key.attributes.get(attribute) != value for attribute, value in wanted):
+    if not key.matches(dict(unpack_template(wrapping.attributes.get(CKA.WRAP_TEMPLATE, b"")))):
         raise Refusal(CKR.KEY_HANDLE_INVALID, "the key does not match CKA_WRAP_TEMPLATE")
     material = keys.load(key)
     return material if isinstance(material, bytes) else private.encode(material)
