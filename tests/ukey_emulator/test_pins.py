@@ -14,7 +14,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from program import PIN, SO_PIN, Program, attributes
+from program import PIN, ROOM, SO_PIN, Program, attributes
 
 from ukey_emulator.chip import Chip, PinRefusal, Refusal, Role
 from ukey_emulator.chip.chip import Factory
@@ -280,6 +280,19 @@ def test_the_context_login_that_locks_the_pin_logs_out(program: Program) -> None
     assert state(program, session) == CKS.RW_PUBLIC_SESSION
     code = program.rv("C_Login", session, CKU.CONTEXT_SPECIFIC, PIN)
     assert code == CKR.USER_NOT_LOGGED_IN
+    # What goes on with the key hears of it, as after no login at all (§4.10).
+    assert program.rv("C_Sign", session, bytes(32), ROOM) == CKR.USER_NOT_LOGGED_IN
+    assert program.rv("C_Sign", session, bytes(32), ROOM) == CKR.OPERATION_NOT_INITIALIZED
+
+
+def test_a_context_login_that_nothing_waits_for(program: Program) -> None:
+    """Its improper use has one code, and C_Login knows no CKR_USER_NOT_LOGGED_IN (§5.6.8)."""
+    session = program.open()
+    for user in (None, CKU.USER):
+        if user is not None:
+            program.C_Login(session, user, PIN)
+        code = program.rv("C_Login", session, CKU.CONTEXT_SPECIFIC, PIN)
+        assert code == CKR.OPERATION_NOT_INITIALIZED
 
 
 def test_a_new_slot_shows_when_the_program_looks_for_it(program: Program, keyring: Keyring) -> None:

@@ -77,11 +77,12 @@ def C_Login(app: Application, session: Session, user_type: int, pin: bytes | Non
 
 def _authorise(app: Application, session: Session, pin: bytes | None) -> None:
     """Let a key with CKA_ALWAYS_AUTHENTICATE do the operation that waits for it."""
-    if app.role(session.chip) is not Role.USER:
-        raise Refusal(CKR.USER_NOT_LOGGED_IN)
-    waiting = [operation for operation in session.operations.values() if not operation.authorised]
+    operations = session.operations
+    waiting = {name: each for name, each in operations.items() if not each.authorised}
     if not waiting:
         raise Refusal(CKR.OPERATION_NOT_INITIALIZED, "no operation waits for a PIN")
+    if app.role(session.chip) is not Role.USER:
+        raise Refusal(CKR.USER_NOT_LOGGED_IN)
     if pin is None:
         raise Refusal(CKR.ARGUMENTS_BAD, "the PIN is NULL, and the token has no PIN pad")
     try:
@@ -90,8 +91,10 @@ def _authorise(app: Application, session: Session, pin: bytes | None) -> None:
         if refusal.tries_left:
             raise
         app.log_out(session.chip)
+        # They wait on, so that the calls which go on with them say why they cannot (§4.10).
+        operations.update(waiting)
         raise PinRefusal(CKR.PIN_LOCKED, 0) from refusal
-    for operation in waiting:
+    for operation in waiting.values():
         operation.authorised = True
 
 
