@@ -128,7 +128,14 @@ def test_a_state_is_for_sessions_like_the_one_it_comes_from(program: Program) ->
 def test_an_operation_with_a_key_is_not_saved(program: Program) -> None:
     session = program.open(user=CKU.USER)
     assert program.rv("C_GetOperationState", session, ROOM) == CKR.OPERATION_NOT_INITIALIZED
-    program.C_EncryptInit(session, CBC, secret(program, session, CKK.AES))
+    key = secret(program, session, CKK.AES)
+    _, private = program.rsa_pair(session, SIGN_RECOVER=True)
+    program.C_SignRecoverInit(session, Mechanism(CKM.RSA_PKCS, None), private)
+    program.C_MessageEncryptInit(session, Mechanism(CKM.AES_GCM, None), key)
+    program.C_FindObjectsInit(session, [])
+    # These are none of the operations that a state could be of (§5.6.6).
+    assert program.rv("C_GetOperationState", session, ROOM) == CKR.OPERATION_NOT_INITIALIZED
+    program.C_EncryptInit(session, CBC, key)
     assert program.rv("C_GetOperationState", session, ROOM) == CKR.STATE_UNSAVEABLE
 
 

@@ -28,6 +28,8 @@ _CANCELLED = (
     (CKF.MESSAGE_SIGN, "message-sign"),
     (CKF.MESSAGE_VERIFY, "message-verify"),
 )
+# Of these a state could be; that of the other operations is never asked for (§5.6.6).
+_SAVABLE = frozenset({"encrypt", "decrypt", "digest", "sign", "verify", "verify-signature"})
 _SESSION_INFO = struct.Struct("<4Q")
 
 
@@ -133,7 +135,7 @@ def C_GetOperationState(app: Application, session: Session, out: Out) -> bytes |
     The state is a name for a copy that the key keeps for this application. Operations with keys
     are CKR_STATE_UNSAVEABLE.
     """
-    active = {name for name in session.operations if name != "search"}
+    active = session.operations.keys() & _SAVABLE
     if not active:
         raise Refusal(CKR.OPERATION_NOT_INITIALIZED, "nothing to save")
     if active != {"digest"}:
