@@ -469,3 +469,16 @@ def test_another_thread_s_call_counts_when_it_is_carried_out(
     other.join(20)
     assert results == [OK]
     assert digest(None) == CKR.OPERATION_NOT_INITIALIZED
+
+
+def test_the_trace_keeps_no_data_of_calls_answered_in_the_program(world: World) -> None:
+    module, session = world.program()
+    found = c_ulong()
+    for _ in range(2):
+        assert module.C_DigestInit(session, mechanism(int(CKM.SHA256))) == OK
+        assert module.C_Digest(session, b"confidential", 12, None, byref(found)) == OK
+        assert module.C_DigestInit(session, None) == OK
+    assert module.C_GetSessionInfo(session, ctypes.create_string_buffer(32)) == OK
+    assert "confidential" not in repr(vars(world.rack.trace))
+    told = [call for call in world.rack.trace.since(0) if call["function"] == "C_Digest"]
+    assert [call["arguments"]["data"] for call in told] == ["12 bytes"] * 2

@@ -20,8 +20,10 @@ from ukey_emulator.terms import CKA, CKM, CKR
 
 _KEPT = 20_000
 _MOST_RAW = 512  # bytes of a call that are kept as they came until somebody reads the trace
+_WORDS = 24  # session, length of the data, room for the output: all but the data
 _NAMED = {function.name: function for function in FUNCTIONS.values()}
 _ARGUMENTS = {function.name: function.arguments for function in FUNCTIONS.values()}
+_WITH_DATA = frozenset({"C_Encrypt", "C_Decrypt", "C_Digest", "C_Sign"})
 _CODES = {int(code): f"CKR_{code.name}" for code in CKR}
 _MECHANISMS = frozenset(map(int, CKM))
 _ATTRIBUTES = frozenset(map(int, CKA))
@@ -51,6 +53,8 @@ class Trace:
         shapes: list[Any] | bytes = payload
         if len(payload) > _MOST_RAW:
             shapes = _shaped(name, payload)
+        elif name in _WITH_DATA:
+            shapes = payload[:_WORDS].ljust(len(payload), b"\0")
         self._entries.append(
             (next(self._numbers), time.time(), app.pid, app.name, name, shapes, 0, 0.0)
         )
