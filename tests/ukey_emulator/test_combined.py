@@ -94,6 +94,20 @@ def test_a_pair_wants_both_operations(program: Program) -> None:
     assert program.rv("C_DigestEncryptUpdate", session, TEXT, ROOM) == CKR.OPERATION_NOT_INITIALIZED
 
 
+def test_a_pair_whose_key_waits_for_its_pin_encrypts_nothing(program: Program) -> None:
+    """A call that fails leaves the other operation where it was (PKCS#11 3.2 §5)."""
+    session = program.open(user=CKU.USER)
+    _, private = program.ec_pair(session, ALWAYS_AUTHENTICATE=True)
+    key = secret(program, session, CKK.AES)
+    program.C_EncryptInit(session, CBC, key)
+    whole = program.C_Encrypt(session, TEXT, ROOM)
+    program.C_SignInit(session, Mechanism(CKM.ECDSA_SHA256, None), private)
+    program.C_EncryptInit(session, CBC, key)
+    assert program.rv("C_SignEncryptUpdate", session, TEXT, ROOM) == CKR.USER_NOT_LOGGED_IN
+    assert program.rv("C_SignEncryptUpdate", session, TEXT, ROOM) == CKR.OPERATION_NOT_INITIALIZED
+    assert program.C_EncryptUpdate(session, TEXT, ROOM) == whole[:96]
+
+
 def test_a_digest_is_saved_and_goes_on_elsewhere(program: Program, other_program: Program) -> None:
     first, second = program.open(), program.open()
     program.C_DigestInit(first, SHA256)

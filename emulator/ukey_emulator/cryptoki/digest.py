@@ -67,7 +67,7 @@ def C_DigestKey(app: Application, session: Session, key: int) -> None:
     CKR_KEY_INDIGESTIBLE for a key that is no secret one, or whose value is not given out; the
     digest goes on after that.
     """
-    session.require_active("digest")
+    session.usable("digest")
     obj = app.object(session, key, CKR.KEY_HANDLE_INVALID)
     if obj.key_type is None:
         raise Refusal(CKR.KEY_HANDLE_INVALID, "the object is no key")

@@ -45,7 +45,7 @@ Taker = Callable[[Application, Session, bytes | None], None]
 def _going_in(
     app: Application, session: Session, name: str, take: Taker, part: bytes | None, out: Out
 ) -> Output:
-    session.require_active(name)
+    session.usable(name)
     result = C_EncryptUpdate(app, session, part, out)
     # A length that was only asked for, or a buffer too small, has moved nothing yet.
     if not isinstance(result, int):
@@ -56,7 +56,7 @@ def _going_in(
 def _coming_out(
     app: Application, session: Session, name: str, take: Taker, part: bytes | None, out: Out
 ) -> Output:
-    session.require_active(name)
+    session.usable(name)
     result = C_DecryptUpdate(app, session, part, out)
     if isinstance(result, bytes):
         take(app, session, result)

@@ -38,10 +38,19 @@ class Session:
         if name in self.operations:
             raise Refusal(CKR.OPERATION_ACTIVE, f"a {name} operation is active")
 
-    def require_active(self, name: str) -> None:
-        """Refuse with CKR_OPERATION_NOT_INITIALIZED unless such an operation is under way."""
-        if name not in self.operations:
+    def usable(self, name: str) -> Operation:
+        """Give an active operation.
+
+        CKR_OPERATION_NOT_INITIALIZED if none is active; CKR_USER_NOT_LOGGED_IN, which ends it, if
+        its key waits for a PIN.
+        """
+        operation = self.operations.get(name)
+        if operation is None:
             raise Refusal(CKR.OPERATION_NOT_INITIALIZED, f"no {name} operation")
+        if not operation.authorised:
+            self.operations.pop(name)
+            raise Refusal(CKR.USER_NOT_LOGGED_IN, "the key asks for its PIN at each use")
+        return operation
 
     def end(self, name: str) -> None:
         """End an operation as a NULL mechanism asks for (PKCS#11 3.2 §5.8.1).
@@ -63,17 +72,12 @@ class Session:
 
         `part` says that the call belongs to a multi-part operation, `ends` that its success
         ends the operation. An error ends it too, but for CKR_BUFFER_TOO_SMALL (PKCS#11 3.2 §5.2).
-        CKR_OPERATION_NOT_INITIALIZED if none is active, CKR_OPERATION_ACTIVE for a single-part
-        call in the middle of a multi-part one, CKR_USER_NOT_LOGGED_IN if its key waits for a PIN.
+        The codes of `usable`; CKR_OPERATION_ACTIVE for a single-part call in the middle of a
+        multi-part one.
         """
-        operation = self.operations.get(name)
-        if operation is None:
-            raise Refusal(CKR.OPERATION_NOT_INITIALIZED, f"no {name} operation")
+        operation = self.usable(name)
         if not part and operation.parts:
             raise Refusal(CKR.OPERATION_ACTIVE, "parts have come already")
-        if not operation.authorised:
-            self.operations.pop(name)
-            raise Refusal(CKR.USER_NOT_LOGGED_IN, "the key asks for its PIN at each use")
         try:
             result = work(operation)
         except Refusal as refusal:
