@@ -26,6 +26,7 @@ struct connection {
     pthread_mutex_t busy;
     int fd;         /* -1: none */
     unsigned era;   /* of the anchor that it was opened under */
+    bool slow[TOLD]; /* the functions whose last answer took long */
     struct frame frame;
     struct recall recall;
     struct connection *next, **place;
@@ -319,7 +320,8 @@ static CK_RV exchange(struct connection *connection, struct call *call, unsigned
         return rv;
     if (recall_find(recall, call, frame, epoch_now(), &reader) && is_quiet(connection->fd))
         return answer_take(&reader, call);
-    rv = dial_exchange(connection->fd, &recall->untold, frame, patience);
+    rv = dial_exchange(connection->fd, &recall->untold, frame, &connection->slow[call->number],
+                       patience);
     if (rv == CKR_OK) {
         reader = (struct reader){frame->bytes + HEADER_SIZE, frame->size - HEADER_SIZE, false};
         rv = answer_take(&reader, call);
@@ -415,11 +417,12 @@ CK_RV module_initialise(const CK_C_INITIALIZE_ARGS *args)
 static void tell_rack(void)
 {
     struct frame frame = {0};
+    bool slow = true;
 
     frame_begin(&frame, FINALIZE);
     frame_end(&frame);
     if (!frame.failed)
-        dial_exchange(state.anchor, NULL, &frame, BRIEF);
+        dial_exchange(state.anchor, NULL, &frame, &slow, BRIEF);
     free(frame.bytes);
 }
 

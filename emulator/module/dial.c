@@ -197,10 +197,8 @@ static int64_t now(void) /* in nanoseconds */
 
 /* Look for the answer for a short while before going to sleep: on an idle processor, to be woken
  * takes longer than most calls. Whoever else wants the processor gets it meanwhile. */
-static void watch(int fd, struct frame *frame)
+static void watch(int fd, struct frame *frame, int64_t end)
 {
-    int64_t end = now() + WATCHED;
-
     do {
         ssize_t got = recv(fd, frame->bytes, frame->capacity, MSG_DONTWAIT);
         if (got > 0)
@@ -246,12 +244,16 @@ void dial_tell(int fd, struct frame *told)
 }
 
 /* Send a frame and receive the answer in its place; before it goes what the rack is told, if
- * `told` is not NULL. CKR_DEVICE_REMOVED where the rack is gone, CKR_DEVICE_ERROR for an answer that
- * is none or does not come in time; the connection is of no more use then. */
-CK_RV dial_exchange(int fd, struct frame *told, struct frame *frame, enum patience patience)
+ * `told` is not NULL. `slow` says whether such a call took too long the last time to be watched for,
+ * which would only take the processor from whoever works, and then how it was this time.
+ * CKR_DEVICE_REMOVED where the rack is gone, CKR_DEVICE_ERROR for an answer that is none or does not
+ * come in time; the connection is of no more use then. */
+CK_RV dial_exchange(int fd, struct frame *told, struct frame *frame, bool *slow,
+                    enum patience patience)
 {
     const uint8_t version = PROTOCOL_VERSION, number = frame->bytes[1];
     uint32_t length;
+    int64_t begun;
 
     if (!send_both(fd, told ? told : &nothing, frame, 0))
         return errno == EAGAIN ? CKR_DEVICE_ERROR : CKR_DEVICE_REMOVED;
@@ -259,13 +261,16 @@ CK_RV dial_exchange(int fd, struct frame *told, struct frame *frame, enum patien
         frame_forget(told);
     explicit_bzero(frame->bytes, frame->size);
     frame->size = 0;
-    watch(fd, frame);
+    begun = now();
+    if (!*slow)
+        watch(fd, frame, begun + WATCHED);
     if (patience == ENDLESS)
         be_patient(fd, ENDLESS);
     if (!receive(fd, frame, HEADER_SIZE, patience))
         return errno == EAGAIN ? CKR_DEVICE_ERROR : CKR_DEVICE_REMOVED;
     if (patience == ENDLESS)
         be_patient(fd, LONG);
+    *slow = now() - begun > WATCHED;
     memcpy(&length, frame->bytes + 2, sizeof length);
     if (frame->bytes[0] != version || frame->bytes[1] != number || length > FRAME_LIMIT ||
         frame->size > HEADER_SIZE + (size_t)length)

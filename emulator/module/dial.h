@@ -12,7 +12,8 @@ enum patience { BRIEF = 10, LONG = 300, ENDLESS = 0 }; /* seconds for an answer 
 
 int dial_rack(const uint8_t identity[IDENTITY_SIZE], enum role role, int *epoch);
 void dial_tell(int socket, struct frame *told);
-CK_RV dial_exchange(int socket, struct frame *told, struct frame *frame, enum patience patience);
+CK_RV dial_exchange(int socket, struct frame *told, struct frame *frame, bool *slow,
+                    enum patience patience);
 
 /* epoch.c */
 void epoch_take(int descriptor);

@@ -4,7 +4,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from ukey_emulator.cryptoki.wire import FRAME_LIMIT, HEADER, VERSION, WireError
@@ -59,8 +59,12 @@ def read_hello(payload: memoryview) -> Hello:
     return Hello(application_id, pid, role == _ANCHOR, name)
 
 
-def frames(connection: socket.socket) -> Iterator[tuple[int, memoryview]]:
+def frames(
+    connection: socket.socket, working: Collection[object] = ()
+) -> Iterator[tuple[int, memoryview]]:
     """Receive frames until the program hangs up: function number, payload.
+
+    `working` holds something while another connection's call is being carried out.
 
     A payload is good until the next one is asked for. The next frame may only come when this one
     has been answered, or if this one is TOLD.
@@ -69,7 +73,7 @@ def frames(connection: socket.socket) -> Iterator[tuple[int, memoryview]]:
     watched = got = 0
     while True:
         if not got:
-            got, watched = _receive(connection, room, watched)
+            got, watched = _receive(connection, room, watched, working)
             if not got:
                 return
         if got < HEADER.size:
@@ -98,16 +102,21 @@ def _read_header(connection: socket.socket, room: memoryview) -> tuple[int, int]
     return number, HEADER.size + length
 
 
-def _receive(connection: socket.socket, room: memoryview, watched: int) -> tuple[int, int]:
+def _receive(
+    connection: socket.socket, room: memoryview, watched: int, working: Collection[object]
+) -> tuple[int, int]:
     """Receive the beginning of a frame; `watched` is how often to look before going to sleep.
 
     A call mostly follows the last one at once, and to be woken takes longer than such a call. So
     the next frame is looked for as often as the last one showed to be worth it: all the more while
-    calls come one after the other, not at all while they do not. Gives the length that came, and
-    how often to look the next time.
+    calls come one after the other, not at all while they do not, nor while others work, from whom
+    each look would take the interpreter's lock. Gives the length that came, and how often to look
+    the next time.
     """
     receive = connection.recv_into
     for _ in range(watched):
+        if working:
+            break
         try:
             return receive(room, 0, socket.MSG_DONTWAIT), _MOST_LOOKS
         except BlockingIOError:

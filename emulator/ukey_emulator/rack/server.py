@@ -42,6 +42,7 @@ _RECALLED = {
 
 _OK = 0
 _FINALIZE = 2
+_WAIT_FOR_SLOT_EVENT = 68  # waits, and works not
 _DRAINING = 2.0  # seconds at most: a call that does not end keeps nobody from C_Finalize
 
 
@@ -133,6 +134,7 @@ class ModuleServer:
         self._lock = threading.Lock()
         self._applications: dict[bytes, _Application] = {}
         self._connections: set[socket.socket] = set()
+        self._working: set[socket.socket] = set()
         self._threads: set[threading.Thread] = set()
 
     def start(self) -> None:
@@ -195,13 +197,14 @@ class ModuleServer:
         except OSError as fault:
             _log.debug("a program has hung up: %s", fault)
         finally:
+            self._working.discard(connection)
             with self._lock:
                 self._connections.discard(connection)
 
     def _talk(self, connection: socket.socket) -> None:
         """Greet a program's thread, then answer its calls until it hangs up."""
         be_patient(connection)
-        incoming = frames(connection)
+        incoming = frames(connection, self._working)
         try:
             number, payload = next(incoming)
         except StopIteration:
@@ -261,6 +264,8 @@ class ModuleServer:
                 send(bare_answer(number, _OK))
                 return
             args = decode(function, payload)
+            if number != _WAIT_FOR_SLOT_EVENT:
+                self._working.add(connection)
             try:
                 rv, results = call(face_application, function.name, args)
                 answer = encode(function, rv, results)
@@ -270,3 +275,4 @@ class ModuleServer:
             if application.ended:
                 return  # what a call answers that the end has woken is nothing to anyone
             send(answer)
+            self._working.discard(connection)

@@ -62,9 +62,10 @@ _HEAD = struct.Struct("<QI")
 
 def pack_template(template: Iterable[tuple[int, bytes]]) -> bytes:
     """Write attributes one after the other: type and length, then the value."""
-    return b"".join(
-        part for attribute, value in template for part in (_HEAD.pack(attribute, len(value)), value)
-    )
+    parts: list[bytes] = []
+    for attribute, value in template:
+        parts += (_HEAD.pack(attribute, len(value)), value)
+    return b"".join(parts)
 
 
 def unpack_template(data: bytes) -> list[tuple[int, bytes]]:
