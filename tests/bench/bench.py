@@ -152,7 +152,7 @@ def table(rows: list[Row]) -> str:
     head = ("medians", "ukeylab", "SoftHSM2", "ratio", "mark", "met")
     lines = [
         "| {:<27} | {:>13} | {:>11} | {:>6} | {:>13} | {:<3} |".format(*head),
-        "|" + "|".join("-" * width for width in (29, 15, 13, 8, 15, 5)) + "|",
+        "|" + "|".join(f"{'-' * (width - 1)}:" for width in (29, 15, 13, 8, 15, 5)) + "|",
     ]
     for row in rows:
         theirs = "" if row.softhsm2 is None else f"{row.softhsm2:,.1f} {row.unit}"
