@@ -10,6 +10,12 @@ static void put_bytes_word(struct frame *frame, const void *bytes, uint64_t size
     frame_put_word(frame, bytes || (null_is_empty && !size) ? (bytes ? size : 0) : NULL_WORD);
 }
 
+/* Data of a length that cannot be true goes as none: the rack refuses it, and ends the operation. */
+static const void *true_data(const void *bytes, uint64_t size)
+{
+    return size <= FRAME_LIMIT ? bytes : NULL;
+}
+
 static enum form form_of_value(const CK_ATTRIBUTE *attribute, unsigned depth)
 {
     bool nests = is_template_attribute(attribute->type) && depth < DEEPEST &&
@@ -180,7 +186,7 @@ static void put_words(struct frame *frame, struct call *call)
             frame_put_word(frame, word[0] != 0);
             break;
         case K_DATA:
-            put_bytes_word(frame, pointer, word[1], true);
+            put_bytes_word(frame, true_data(pointer, word[1]), word[1], true);
             break;
         case K_OPTIONAL_DATA: case K_PIN:
             put_bytes_word(frame, pointer, word[1], false);
@@ -228,7 +234,11 @@ static void put_tails(struct frame *frame, const struct call *call)
         if (!pointer && call->kinds[i] != K_SEAL_PARAMETER && call->kinds[i] != K_OPEN_PARAMETER)
             continue;
         switch ((enum kind)call->kinds[i]) {
-        case K_DATA: case K_OPTIONAL_DATA: case K_PIN:
+        case K_DATA:
+            if (true_data(pointer, word[1]))
+                frame_put(frame, pointer, word[1]);
+            break;
+        case K_OPTIONAL_DATA: case K_PIN:
             frame_put(frame, pointer, word[1]);
             break;
         case K_LABEL:
@@ -267,8 +277,7 @@ static bool lengths_fit(const struct call *call)
 {
     for (unsigned i = 0; call->kinds[i] != K_END; i++) {
         uint64_t most = UINT64_MAX;
-        if (call->kinds[i] == K_DATA || call->kinds[i] == K_OPTIONAL_DATA ||
-            call->kinds[i] == K_PIN)
+        if (call->kinds[i] == K_OPTIONAL_DATA || call->kinds[i] == K_PIN)
             most = FRAME_LIMIT;
         else if (call->kinds[i] == K_TEMPLATE || call->kinds[i] == K_QUERY)
             most = MOST_ATTRIBUTES;

@@ -455,8 +455,18 @@ def test_large_data(module: Module, face: ScriptedFace) -> None:
     assert bytes(out) == data[::-1]
 
 
+def test_data_of_a_length_that_cannot_be_true_comes_as_none(
+    module: Module, face: ScriptedFace
+) -> None:
+    """The rack has to hear of the call: it ends an operation (PKCS#11 3.2 §5.13.2)."""
+    face.answers["C_Sign"] = (host.ARGUMENTS_BAD, ())
+    for length in (2**28 + 1, 2**63, 2**64 - 1):
+        assert module.C_Sign(S, b"x", length, None, byref(c_ulong())) == host.ARGUMENTS_BAD
+        assert face.args == (S, None, Out(asked=True, capacity=None))
+
+
 def test_lengths_that_cannot_be_true_are_not_sent(module: Module, face: ScriptedFace) -> None:
-    assert module.C_SeedRandom(S, b"x", 2**64 - 1) == host.ARGUMENTS_BAD
+    assert module.C_SetPIN(S, b"x", 1, b"y", 2**64 - 1) == host.ARGUMENTS_BAD
     assert module.C_FindObjectsInit(S, attributes((1, b"")), 2**60) == host.ARGUMENTS_BAD
     assert face.calls == []
 
