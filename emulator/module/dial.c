@@ -14,6 +14,7 @@
 
 #define SECOND INT64_C(1000000000)
 #define WATCHED (50 * SECOND / 1000000)
+#define TOO_LONG (3 * WATCHED) /* also for an answer that was slept through, and so came later */
 
 static const char socket_name[] = "rack.sock";
 static const struct frame nothing;
@@ -270,7 +271,7 @@ CK_RV dial_exchange(int fd, struct frame *told, struct frame *frame, bool *slow,
         return errno == EAGAIN ? CKR_DEVICE_ERROR : CKR_DEVICE_REMOVED;
     if (patience == ENDLESS)
         be_patient(fd, LONG);
-    *slow = now() - begun > WATCHED;
+    *slow = now() - begun > TOO_LONG;
     memcpy(&length, frame->bytes + 2, sizeof length);
     if (frame->bytes[0] != version || frame->bytes[1] != number || length > FRAME_LIMIT ||
         frame->size > HEADER_SIZE + (size_t)length)
