@@ -201,11 +201,14 @@ def derive_key(
     """C_DeriveKey (§5.18.5) by ECDH (§6.3.20): of a key with CKA_DERIVE.
 
     CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE are true only where they are of the base key, and
-    the new key is so as well.
+    the new key is so as well. That the class is missing may be a fault: the mechanism makes no
+    other one.
     """
     session = app.sessions.get(handle)
     if session is None:
         return refused("SESSION_HANDLE_INVALID")
+    given = {} if "CLASS" in template.values else {"CLASS": "SECRET_KEY"}
+    optional = {"TEMPLATE_INCOMPLETE"} if given else set()
     faults = mechanism_faults(world, DERIVE, mechanism)
     key = key_of(app, base)
     if key is None:
@@ -218,11 +221,11 @@ def derive_key(
         faults.add("KEY_FUNCTION_NOT_PERMITTED")
     if not cell.asked:
         faults.add("ARGUMENTS_BAD")
-    faults |= making_faults(template, "derive", {}, so=app.login == "SO")
+    faults |= making_faults(template, "derive", given, so=app.login == "SO")
     faults |= place_faults(app, session, template.values)
 
     def follow(reply: Reply) -> None:
-        attributes = new_attributes(template, {}, local=False)
+        attributes = new_attributes(template, given, local=False)
         if key is not None:
             attributes["ALWAYS_SENSITIVE"] = (
                 key.flag("ALWAYS_SENSITIVE") and attributes["SENSITIVE"]
@@ -237,7 +240,7 @@ def derive_key(
             attributes["VALUE"] = value
         put(world, app, session, reply.written[0], Object(attributes, secret=value))
 
-    return granted(follow, faults=faults)
+    return Allowed(faults | optional, None if faults else follow)
 
 
 CHAPTER = {

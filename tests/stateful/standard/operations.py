@@ -330,7 +330,10 @@ def take(kind: str, world: World, app: Application, handle: int, data: object) -
 
 
 def digest_key(world: World, app: Application, handle: int, key: int) -> Allowed:
-    """C_DigestKey (§5.12.4): of a secret key; a token may find any key indigestible."""
+    """C_DigestKey (§5.12.4): of a secret key; a token may find any key indigestible.
+
+    Other than of C_DigestUpdate, the standard does not say that a fault ends the digest.
+    """
     del world
     session = app.sessions.get(handle)
     if session is None:
@@ -342,8 +345,13 @@ def digest_key(world: World, app: Application, handle: int, key: int) -> Allowed
         faults.add("KEY_HANDLE_INVALID")
     elif obj.kind != "SECRET_KEY":
         faults.add("KEY_INDIGESTIBLE")
+
+    def doubt(reply: Reply) -> None:
+        del reply
+        session.doubtful.add("digest")
+
     if operation is None or obj is None or faults:
-        return Allowed(faults, None, ending(session, "digest"))
+        return Allowed(faults, None, doubt)
 
     def follow(reply: Reply) -> None:
         del reply
@@ -353,7 +361,7 @@ def digest_key(world: World, app: Application, handle: int, key: int) -> Allowed
         else:
             operation.unknown = True
 
-    return Allowed({"KEY_INDIGESTIBLE"}, follow, ending(session, "digest"))
+    return Allowed({"KEY_INDIGESTIBLE"}, follow, doubt)
 
 
 def final(kind: str, world: World, app: Application, handle: int, out: Out) -> Allowed:
