@@ -7,12 +7,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from ukey_emulator.chip.keys import Material
 from ukey_emulator.chip.keys import rsa as keys
 from ukey_emulator.chip.refusal import Refusal
-from ukey_emulator.terms import CKD, CKF, CKK, CKM, CKR
+from ukey_emulator.terms import CKD, CKK, CKM, CKR
 
 from .base import Ciphering, Mechanism, Parameter, Recovery, Signer, Verifier, no_parameter
 from .ecdh import spread
 from .messages import Gathered
-from .rsa import private_key, public_key, wrap_by
+from .rsa import EVERY_USE, private_key, public_key, wrap_by
 
 
 class Raw:
@@ -98,18 +98,7 @@ class RawRecovery:
 class X509(Mechanism):
     """All that RSA does, with the padding left to the program."""
 
-    flags = (
-        CKF.SIGN
-        | CKF.VERIFY
-        | CKF.SIGN_RECOVER
-        | CKF.VERIFY_RECOVER
-        | CKF.ENCRYPT
-        | CKF.DECRYPT
-        | CKF.WRAP
-        | CKF.UNWRAP
-        | CKF.ENCAPSULATE
-        | CKF.DECAPSULATE
-    )
+    flags = EVERY_USE
     key_types = (CKK.RSA,)
     prefixed = True
 

@@ -34,6 +34,20 @@ _PKCS1_OVERHEAD = 11
 _LIBRARY_OAEP = {"sha1", "sha224", "sha256", "sha384", "sha512"}
 _PSS_PARAMETERS = struct.Struct("<QQQ")
 
+EVERY_USE = (
+    CKF.SIGN
+    | CKF.VERIFY
+    | CKF.SIGN_RECOVER
+    | CKF.VERIFY_RECOVER
+    | CKF.ENCRYPT
+    | CKF.DECRYPT
+    | CKF.WRAP
+    | CKF.UNWRAP
+    | CKF.ENCAPSULATE
+    | CKF.DECAPSULATE
+)
+"""All that an RSA key can do, which PKCS#1 v1.5 and X.509 both do (PKCS#11 3.2 §6.1.1)."""
+
 
 class RsaSigner:
     """An RSA signature under way."""
@@ -136,18 +150,7 @@ class _Encapsulating(_Rsa):
 class Pkcs1(_Encapsulating):
     """PKCS#1 v1.5: signatures over what the program gives, encryption (§6.1.6)."""
 
-    flags = (
-        CKF.SIGN
-        | CKF.VERIFY
-        | CKF.SIGN_RECOVER
-        | CKF.VERIFY_RECOVER
-        | CKF.ENCRYPT
-        | CKF.DECRYPT
-        | CKF.WRAP
-        | CKF.UNWRAP
-        | CKF.ENCAPSULATE
-        | CKF.DECAPSULATE
-    )
+    flags = EVERY_USE
 
     def sign_recover(self, key: Material, parameter: Parameter) -> Signer:
         """Begin a signature that holds its message, which is every one of this kind."""
