@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from brought import LOOSE, decrypt, encrypt, private, public, sign, verify
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -141,3 +142,16 @@ def test_oaep_with_any_two_hashes(
     for used, spoilt in ((wrong, theirs), (mechanism, bytes([theirs[0] ^ 1]) + theirs[1:])):
         program.C_DecryptInit(session, used, other)
         assert program.rv("C_Decrypt", session, spoilt, ROOM) == CKR.ENCRYPTED_DATA_INVALID
+
+
+@pytest.mark.parametrize("message", [b"", b"digest", bytes(245)])
+def test_a_block_that_the_program_padded_raised_is_its_signature(
+    program: Program, message: bytes
+) -> None:
+    session = program.open(user=CKU.USER)
+    one, other = program.rsa_pair(session)
+    block = b"\0\1" + b"\xff" * (253 - len(message)) + b"\0" + message
+    signature = sign(program, session, Mechanism(CKM.RSA_X_509, None), other, block)
+    numbers = (program.read(session, one, kind) for kind in (CKA.PUBLIC_EXPONENT, CKA.MODULUS))
+    key = rsa.RSAPublicNumbers(*map(int.from_bytes, numbers)).public_key()
+    assert key.recover_data_from_signature(signature, PKCS1v15(), None) == message

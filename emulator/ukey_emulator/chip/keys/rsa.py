@@ -1,8 +1,11 @@
 """RSA keys as attributes and as loaded keys (PKCS#11 3.2 §6.1)."""
 
 import math
+import re
 
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ukey_emulator.chip.objects.kinds import as_integer, integer, number
@@ -16,6 +19,8 @@ MIN_USED_BITS = 512
 MAX_USED_BITS = 16384
 _USUAL_EXPONENTS = (3, 65537)
 _MAX_EXPONENT_BITS = 64
+# What PKCS #1 v1.5 makes of a message before it is signed (RFC 8017 §9.2).
+_PADDED = re.compile(rb"\x00\x01\xff{8,}\x00(.+)", re.DOTALL)
 
 
 def generate(bits: int, exponent: int) -> rsa.RSAPrivateKey:
@@ -66,7 +71,14 @@ def load_private(attributes: dict[int, bytes]) -> rsa.RSAPrivateKey:
 
 
 def private_power(key: rsa.RSAPrivateKey, number: int) -> int:
-    """Raise a number below the modulus to the private exponent, by the Chinese remainders."""
+    """Raise a number below the modulus to the private exponent, by the Chinese remainders.
+
+    The library has no such thing by itself, but what it signs it raises so, and that 25 times
+    quicker than Python can.
+    """
+    padded = _PADDED.fullmatch(number.to_bytes((key.key_size + 7) // 8, "big"))
+    if padded is not None:
+        return as_integer(key.sign(padded[1], PKCS1v15(), NoDigestInfo()))
     numbers = key.private_numbers()
     first = pow(number, numbers.dmp1, numbers.p)
     second = pow(number, numbers.dmq1, numbers.q)
