@@ -2,37 +2,30 @@
 
 import secrets
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from types import MappingProxyType
 
 from ukey_emulator.terms import CKA, CKO, CKR
 
+from .guard import Guard
 from .identity import Identity
+from .letterbox import Letterbox, seal, unseal
 from .mechanisms import MECHANISMS, Mechanism, find
 from .objects import Object, Shelf, Template, amended
 from .objects.kinds import number, pack_template, unpack_template
 from .objects.object import table_of
 from .objects.profiles import profiles
-from .objects.rules import HW_FEATURE
-from .pins import MASTER_LENGTH, Lock, PinRecord, Role
-from .refusal import PinRefusal, Refusal
-from .store import Store
+from .outside import outside_of
+from .pins import DEFAULT_PINS, MASTER_LENGTH, Lock, PinRecord, Role
+from .refusal import Refusal
+from .store import OF_APPLETS, Sealed, Store
 
-_NONCE_LENGTH = 12
+_LETTERBOX = "letterbox"
 _PROFILE = number(CKO.PROFILE)
-
-# The hardware feature that tells how many PIN tries are left, which the standard has no word for.
-PIN_COUNTER = 0x80000001
-USER_TRIES_LEFT, USER_TRIES, SO_TRIES_LEFT, SO_TRIES = range(0x80554B01, 0x80554B05)
-_COUNTER: dict[int, bytes] = {
-    CKA.CLASS: number(CKO.HW_FEATURE),
-    CKA.HW_FEATURE_TYPE: number(PIN_COUNTER),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +46,30 @@ class Chip:
     """One key, open on its file.
 
     Objects that belong to sessions live outside; the chip keeps only those on the token. All
-    methods may be called by many threads.
+    methods may be called by many threads. `revision` is another number after each change of what
+    is on the token, `era` after each wipe: with it all earlier logins have ended.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.RLock()
-        facts = {name: value.decode() for name, value in self._store.facts().items()}
-        without = frozenset(map(int, facts.get("without", "").split()))
-        self.identity = Identity(serial=facts.get("serial", ""), without=without)
-        self.label = facts.get("label", "")
-        self._tries = int(facts.get("tries", "10"))
-        self._pins = self._store.pins()
+        facts = self._store.facts()
+        without = frozenset(map(int, facts.get("without", b"").split()))
+        self.identity = Identity(serial=facts.get("serial", b"").decode(), without=without)
+        self.label = facts.get("label", b"").decode()
+        self.era = self.revision = 0
+        self._tries = int(facts.get("tries", b"10"))
+        self._guard = Guard(self._store, self.identity, self._tries)
+        self._letterbox = Letterbox.of(facts.get(_LETTERBOX))
+        self._applets = {
+            name.removeprefix(OF_APPLETS): value
+            for name, value in facts.items()
+            if name.startswith(OF_APPLETS)
+        }
         self._master: bytes | None = None
         self._users: dict[Role, int] = {Role.SO: 0, Role.USER: 0}
-        self._counter = Object(_COUNTER, HW_FEATURE)
-        self._count_tries()
         self._public, self._private = Shelf(), Shelf()
-        for row, blob in self._store.objects(private=False):
+        for row, blob in self._store.objects():
             self._public.put(row, _revive(blob))
 
     @classmethod
@@ -105,6 +104,7 @@ class Chip:
             if factory is not None:
                 master = secrets.token_bytes(MASTER_LENGTH)
                 store.put_fact("tries", str(factory.tries).encode())
+                _put_letterbox(store, Letterbox.make(master))
                 store.put_pin(Role.SO, PinRecord.seal(factory.so, master, factory.tries))
                 store.put_pin(Role.USER, PinRecord.seal(factory.user, master, factory.tries))
         return cls(store)
@@ -134,11 +134,11 @@ class Chip:
     @property
     def initialised(self) -> bool:
         """Whether the token has been initialised, and so has an SO PIN."""
-        return Role.SO in self._pins
+        return self._guard.record(Role.SO) is not None
 
     def pin(self, role: Role) -> PinRecord | None:
         """Give the record of a PIN, None if it is not set."""
-        return self._pins.get(role)
+        return self._guard.record(role)
 
     def log_in(self, role: Role, pin: bytes) -> None:
         """Check a PIN and open what it guards; each call wants one `log_out`.
@@ -146,22 +146,42 @@ class Chip:
         PinRefusal with CKR_PIN_INCORRECT or CKR_PIN_LOCKED; CKR_USER_PIN_NOT_INITIALIZED.
         """
         with self._lock:
-            master = self._check(role, pin)
+            master = self._guard.check(role, pin)
             if role is Role.USER and not self._users[role]:
                 self._private = self._open_private(master)
             self._master = master
             self._users[role] += 1
 
     def _open_private(self, master: bytes) -> Shelf:
-        shelf = Shelf()
-        for row, blob in self._store.objects(private=True):
-            shelf.put(row, _revive(_unseal(master, row, blob)))
+        """Open the private objects, and seal anew what lay in the letterbox or is old."""
+        shelf, again = Shelf(), list[tuple[int, Object]]()
+        for sealed in self._store.sealed():
+            obj = _revive(self._unsealed(master, sealed))
+            shelf.put(sealed.row, obj)
+            if sealed.posted or sealed.outside is None:
+                again.append((sealed.row, obj))
+        if again or self._letterbox is None:
+            letterbox = self._letterbox or Letterbox.make(master)
+            with self._store.change():
+                for row, obj in again:
+                    self._store.put_sealed(_sealed(row, obj, master))
+                _put_letterbox(self._store, letterbox)
+            self._letterbox = letterbox
+            self.revision += 1
         return shelf
+
+    def _unsealed(self, master: bytes, sealed: Sealed) -> bytes:
+        context = _context(sealed.row, sealed.outside)
+        if not sealed.posted:
+            return unseal(master, context, sealed.blob)
+        if self._letterbox is None:
+            raise Refusal(CKR.DEVICE_ERROR, "there is a letter and no letterbox")
+        return self._letterbox.open(master, context, sealed.blob)
 
     def log_out(self, role: Role) -> None:
         """Close what a `log_in` opened; with the last one the secrets leave the memory."""
         with self._lock:
-            self._users[role] -= 1
+            self._users[role] = max(0, self._users[role] - 1)  # or the token has been wiped since
             if not self._users[Role.USER]:
                 self._private = Shelf()
             if not any(self._users.values()):
@@ -170,22 +190,32 @@ class Chip:
     def verify_pin(self, role: Role, pin: bytes) -> None:
         """Check a PIN and change nothing but its counter."""
         with self._lock:
-            self._check(role, pin)
+            self._guard.check(role, pin)
 
     def change_pin(self, role: Role, old: bytes, new: bytes) -> None:
         """Replace a PIN by its owner (PKCS#11 3.2 §5.5.9)."""
         with self._lock:
-            self._refuse_length(new)
-            master = self._check(role, old)
-            self._put_pin(role, PinRecord.seal(Lock.of(new), master, self._tries))
+            self._guard.refuse_length(new)
+            master = self._guard.check(role, old)
+            self._guard.put({role: self._record(role, new, master)})
 
     def set_user_pin(self, new: bytes) -> None:
         """Set the user's PIN by the SO, who is logged in; unlocks it (PKCS#11 3.2 §5.5.8)."""
         with self._lock:
-            self._refuse_length(new)
-            if self._master is None:
-                raise Refusal(CKR.USER_NOT_LOGGED_IN)
-            self._put_pin(Role.USER, PinRecord.seal(Lock.of(new), self._master, self._tries))
+            self._guard.refuse_length(new)
+            self._guard.put({Role.USER: self._record(Role.USER, new, self._opened())})
+
+    def unblock(self, so_pin: bytes, new: bytes) -> None:
+        """Set the user's PIN by the SO's, which is checked; what a card calls its PUK does this."""
+        with self._lock:
+            self._guard.refuse_length(new)
+            master = self._guard.check(Role.SO, so_pin)
+            self._guard.put({Role.USER: self._record(Role.USER, new, master)})
+
+    def set_pin_tries(self, user: int, so: int) -> None:
+        """Give the PINs so many tries and set both to their defaults, after a login."""
+        with self._lock:
+            self._guard.put(_defaults(self._opened(), {Role.USER: user, Role.SO: so}))
 
     def initialise(self, so_pin: bytes, label: str) -> None:
         """Wipe the token and give it a label; the SO PIN is checked, or set if there is none.
@@ -194,62 +224,43 @@ class Chip:
         """
         with self._lock:
             if self.initialised:
-                self._check(Role.SO, so_pin)
+                self._guard.check(Role.SO, so_pin)
             else:
-                self._refuse_length(so_pin)
-            record = PinRecord.seal(
-                Lock.of(so_pin), secrets.token_bytes(MASTER_LENGTH), self._tries
-            )
-            with self._store.change():
-                self._store.wipe()
-                self._store.put_pin(Role.SO, record)
-                self._store.put_fact("label", label.encode())
-            self._pins = {Role.SO: record}
-            self._count_tries()
-            self._public = Shelf()
-            self._forget()
-            self.label = label
+                self._guard.refuse_length(so_pin)
+            master = secrets.token_bytes(MASTER_LENGTH)
+            self._wipe(master, {Role.SO: self._record(Role.SO, so_pin, master)}, label)
 
-    def _check(self, role: Role, pin: bytes) -> bytes:
-        record = self._pins.get(role)
-        if record is None:
-            raise Refusal(CKR.USER_PIN_NOT_INITIALIZED, f"no {role.name} PIN is set")
-        if record.locked:
-            raise PinRefusal(CKR.PIN_LOCKED, 0)
-        # The try is spent before the PIN is compared, so that cutting the power gains nothing.
-        record = record.spent()
-        self._put_pin(role, record)
-        master = record.open(pin)
-        if master is None:
-            raise PinRefusal(CKR.PIN_INCORRECT, record.tries_left)
-        self._put_pin(role, record.refreshed())
-        return master
+    def reset_to_factory(self) -> None:
+        """Wipe everything but serial number and label; both PINs have their defaults again."""
+        with self._lock:
+            master = secrets.token_bytes(MASTER_LENGTH)
+            self._wipe(master, _defaults(master, dict.fromkeys(Role, self._tries)), self.label)
 
-    def _put_pin(self, role: Role, record: PinRecord) -> None:
+    def _wipe(self, master: bytes, pins: dict[Role, PinRecord], label: str) -> None:
+        """Leave nothing but these PINs; whoever was logged in is so no longer."""
+        letterbox = Letterbox.make(master)
         with self._store.change():
-            self._store.put_pin(role, record)
-        self._pins[role] = record
-        self._count_tries()
+            self._store.wipe()
+            self._guard.write(pins)
+            self._store.put_fact("label", label.encode())
+            _put_letterbox(self._store, letterbox)
+        self._guard.take(pins, only=True)
+        self._public = Shelf()
+        self._forget()
+        self._letterbox = letterbox
+        self._applets = {}
+        self.label = label
+        self.era += 1
+        self.revision += 1
 
-    def _count_tries(self) -> None:
-        """Show in the hardware feature how many tries the PINs have; after each change of them."""
-        counts = dict(_COUNTER)
-        for role, left, most in (
-            (Role.USER, USER_TRIES_LEFT, USER_TRIES),
-            (Role.SO, SO_TRIES_LEFT, SO_TRIES),
-        ):
-            record = self._pins.get(role)
-            if record is not None:
-                counts[left] = number(record.tries_left)
-                counts[most] = number(record.tries)
-        self._counter.attributes = counts
+    def _record(self, role: Role, pin: bytes, master: bytes) -> PinRecord:
+        return PinRecord.seal(Lock.of(pin), master, self._guard.tries(role))
 
-    def _refuse_length(self, pin: bytes) -> None:
-        if not self.identity.min_pin_length <= len(pin) <= self.identity.max_pin_length:
-            raise Refusal(
-                CKR.PIN_LEN_RANGE,
-                f"{self.identity.min_pin_length} to {self.identity.max_pin_length} bytes",
-            )
+    def _opened(self) -> bytes:
+        """Give the master key; CKR_USER_NOT_LOGGED_IN while nobody has opened it."""
+        if self._master is None:
+            raise Refusal(CKR.USER_NOT_LOGGED_IN)
+        return self._master
 
     # Objects
 
@@ -273,17 +284,66 @@ class Chip:
 
     def features(self) -> Iterator[Object]:
         """Give the hardware features, which only those see who ask for their class."""
-        yield self._counter
+        yield self._guard.counter
+
+    def outsides(self) -> list[Object]:
+        """Give the private objects as everybody may know them: with few attributes, if at all."""
+        found = []
+        for row, outside in self._store.outsides():
+            obj = _revive(outside)
+            obj.row = row
+            found.append(obj)
+        return found
 
     def keep(self, *objects: Object) -> None:
-        """Put objects on the token, all of them or none."""
+        """Put objects on the token, all of them or none.
+
+        CKR_USER_NOT_LOGGED_IN for a private one while no PIN has opened the token.
+        """
         with self._lock:
+            if any(obj.private for obj in objects):
+                self._opened()
+            self.exchange((), objects)
+
+    def exchange(
+        self,
+        old: Iterable[Object],
+        new: Collection[Object],
+        noted: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:
+        """Take objects off the token, put others there and note what an applet keeps: one change.
+
+        The old ones may be what `outsides` gave. Private new ones go into the letterbox while no
+        PIN has opened the token; CKR_USER_PIN_NOT_INITIALIZED if it has none.
+        """
+        with self._lock:
+            gone = [obj.row for obj in old if obj.row is not None]
             with self._store.change():
-                rows = [self._store.next_row() for _ in objects]
-                for row, obj in zip(rows, objects, strict=True):
+                rows = [self._store.next_row() for _ in new]
+                for row in gone:
+                    self._store.drop_object(row)
+                for row, obj in zip(rows, new, strict=True):
                     self._write(row, obj)
-            for row, obj in zip(rows, objects, strict=True):
-                self._shelf(obj).put(row, obj)
+                for name, value in noted.items():
+                    self._store.put_fact(OF_APPLETS + name, value)
+            for row in gone:
+                self._public.take(row)
+                self._private.take(row)
+            for row, obj in zip(rows, new, strict=True):
+                if not obj.private or self._users[Role.USER]:
+                    self._shelf(obj).put(row, obj)
+            self._applets.update(noted)
+            self.revision += 1
+
+    def noted(self, name: str) -> bytes | None:
+        """Give what an applet has noted under a name; it is gone when the token is wiped."""
+        return self._applets.get(name)
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Keep all others from changing the key meanwhile."""
+        with self._lock:
+            yield
 
     def change(self, obj: Object, template: Template, *, as_so: bool = False) -> None:
         """Change attributes of an object, all of them or none (PKCS#11 3.2 §5.7.6)."""
@@ -298,6 +358,7 @@ class Chip:
             with self._store.change():
                 self._write(obj.row, Object(attributes, obj.table))
             self._shelf(obj).change(obj, attributes)
+            self.revision += 1
 
     def destroy(self, obj: Object) -> None:
         """Take an object off the token (PKCS#11 3.2 §5.7.3)."""
@@ -308,6 +369,7 @@ class Chip:
             with self._store.change():
                 self._store.drop_object(obj.row)
             self._shelf(obj).take(obj.row)
+            self.revision += 1
 
     def holds(self, obj: Object) -> bool:
         """Tell whether a token object is still on the token and open."""
@@ -322,16 +384,14 @@ class Chip:
         return self._private if obj.private else self._public
 
     def _write(self, row: int, obj: Object) -> None:
-        blob = pack_template(obj.attributes.items())
-        if obj.private:
-            blob = self._seal(row, blob)
-        self._store.put_object(row, blob, private=obj.private)
-
-    def _seal(self, row: int, blob: bytes) -> bytes:
-        if self._master is None:
-            raise Refusal(CKR.USER_NOT_LOGGED_IN)
-        nonce = secrets.token_bytes(_NONCE_LENGTH)
-        return nonce + AESGCM(self._master).encrypt(nonce, blob, str(row).encode())
+        if not obj.private:
+            self._store.put_object(row, pack_template(obj.attributes.items()))
+        elif self._master is not None:
+            self._store.put_sealed(_sealed(row, obj, self._master))
+        elif self._letterbox is not None:
+            self._store.put_sealed(_posted(row, obj, self._letterbox))
+        else:
+            raise Refusal(CKR.USER_PIN_NOT_INITIALIZED, "the token has no PIN yet")
 
     def _forget(self) -> None:
         self._master = None
@@ -339,12 +399,33 @@ class Chip:
         self._users = dict.fromkeys(self._users, 0)
 
 
-def _unseal(master: bytes, row: int, blob: bytes) -> bytes:
-    nonce, body = blob[:_NONCE_LENGTH], blob[_NONCE_LENGTH:]
-    try:
-        return AESGCM(master).decrypt(nonce, body, str(row).encode())
-    except InvalidTag:
-        raise Refusal(CKR.DEVICE_ERROR, f"row {row} has been tampered with") from None
+def _sealed(row: int, obj: Object, master: bytes) -> Sealed:
+    outside = outside_of(obj)
+    blob = seal(master, _context(row, outside), pack_template(obj.attributes.items()))
+    return Sealed(row, blob, outside, posted=False)
+
+
+def _posted(row: int, obj: Object, letterbox: Letterbox) -> Sealed:
+    outside = outside_of(obj)
+    blob = letterbox.post(_context(row, outside), pack_template(obj.attributes.items()))
+    return Sealed(row, blob, outside, posted=True)
+
+
+def _context(row: int, outside: bytes | None) -> bytes:
+    """Give what a seal binds: nobody can take a blob to another row, or write outside on it."""
+    return str(row).encode() if outside is None else b"%d:%b" % (row, outside)
+
+
+def _put_letterbox(store: Store, letterbox: Letterbox) -> None:
+    store.put_fact(_LETTERBOX, letterbox.public + letterbox.private)
+
+
+def _defaults(master: bytes, tries: Mapping[Role, int]) -> dict[Role, PinRecord]:
+    """Give the PINs as they are by default, with so many tries."""
+    return {
+        role: PinRecord.seal(Lock.of(DEFAULT_PINS[role]), master, count)
+        for role, count in tries.items()
+    }
 
 
 def _revive(blob: bytes) -> Object:

@@ -27,6 +27,10 @@ class Role(IntEnum):
     USER = CKU.USER
 
 
+DEFAULT_PINS = {Role.USER: b"123456", Role.SO: b"12345678"}
+"""What a PIN is where nobody has set it, on this key as on most that are PIV cards."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lock:
     """A PIN turned into a wrapping key: `salt` and the derived `key`."""

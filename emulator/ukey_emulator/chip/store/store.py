@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from ukey_emulator.chip.pins import PinRecord, Role
 from ukey_emulator.chip.refusal import Refusal
@@ -20,15 +21,37 @@ CREATE TABLE fact (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE pin (
   role INTEGER PRIMARY KEY, salt BLOB NOT NULL, wrapped BLOB NOT NULL,
   tries_left INTEGER NOT NULL, tries INTEGER NOT NULL);
-CREATE TABLE object (row INTEGER PRIMARY KEY, private INTEGER NOT NULL, blob BLOB NOT NULL);
+CREATE TABLE object (
+  row INTEGER PRIMARY KEY, private INTEGER NOT NULL, blob BLOB NOT NULL,
+  outside BLOB, posted INTEGER NOT NULL DEFAULT 0);
 """
+# What files of each earlier version lack.
+_MIGRATIONS = {
+    1: (
+        "ALTER TABLE object ADD COLUMN outside BLOB",
+        "ALTER TABLE object ADD COLUMN posted INTEGER NOT NULL DEFAULT 0",
+    ),
+}
 _APPLICATION = 0x554B4559  # "UKEY", which tells our files from others
-_VERSION = 1
+_VERSION = 2
+OF_APPLETS = "applet:"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A file that may not grow any more is a write that failed, for SQLite.
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 
 _log = logging.getLogger(__name__)
+
+
+class Sealed(NamedTuple):
+    """A private object as the file holds it: nothing of it can be read but what is `outside`.
+
+    `outside` is None in a row from before there was any; `posted` says that it is in the letterbox.
+    """
+
+    row: int
+    blob: bytes
+    outside: bytes | None
+    posted: bool
 
 
 class Store:
@@ -53,8 +76,22 @@ class Store:
                 raise Refusal(CKR.DEVICE_ERROR, f"{path} is not the file of a key")
             self._file.execute("PRAGMA journal_mode=WAL")
             self._file.execute(f"PRAGMA synchronous={'NORMAL' if lasting else 'OFF'}")
+            self._migrate()
         except sqlite3.Error as error:
             raise _refusal(path, error) from error
+
+    def _migrate(self) -> None:
+        """Bring the file of an earlier version up to this one, whole or not at all."""
+        version = self._file.execute("PRAGMA user_version").fetchone()[0]
+        if version == _VERSION:
+            return
+        if version not in _MIGRATIONS:
+            raise Refusal(CKR.DEVICE_ERROR, f"{self.path} is a file of version {version}")
+        with self.change():
+            for step in range(version, _VERSION):
+                for statement in _MIGRATIONS[step]:
+                    self._file.execute(statement)
+            self._file.execute(f"PRAGMA user_version={_VERSION}")
 
     @classmethod
     def create(cls, path: Path, *, lasting: bool = True) -> "Store":
@@ -120,11 +157,26 @@ class Store:
             (role, record.salt, record.wrapped, record.tries_left, record.tries),
         )
 
-    def objects(self, *, private: bool) -> list[tuple[int, bytes]]:
-        """Give rows and blobs of all objects, private ones or public ones."""
+    def objects(self) -> list[tuple[int, bytes]]:
+        """Give rows and blobs of all public objects."""
         with self._open():
             return self._file.execute(
-                "SELECT row, blob FROM object WHERE private = ? ORDER BY row", (private,)
+                "SELECT row, blob FROM object WHERE NOT private ORDER BY row"
+            ).fetchall()
+
+    def sealed(self) -> list[Sealed]:
+        """Give all private objects."""
+        with self._open():
+            found = self._file.execute(
+                "SELECT row, blob, outside, posted FROM object WHERE private ORDER BY row"
+            )
+            return [Sealed._make(each) for each in found]
+
+    def outsides(self) -> list[tuple[int, bytes]]:
+        """Give rows and outsides of the private objects that have one."""
+        with self._open():
+            return self._file.execute(
+                "SELECT row, outside FROM object WHERE private AND outside <> x'' ORDER BY row"
             ).fetchall()
 
     def next_row(self) -> int:
@@ -135,17 +187,28 @@ class Store:
         self._last_row += 1
         return self._last_row
 
-    def put_object(self, row: int, blob: bytes, *, private: bool) -> None:
-        """Keep an object; inside `change()`."""
-        self._file.execute("INSERT OR REPLACE INTO object VALUES (?, ?, ?)", (row, private, blob))
+    def put_object(self, row: int, blob: bytes) -> None:
+        """Keep a public object; inside `change()`."""
+        self._file.execute(
+            "INSERT OR REPLACE INTO object (row, private, blob) VALUES (?, 0, ?)", (row, blob)
+        )
+
+    def put_sealed(self, sealed: Sealed) -> None:
+        """Keep a private object; inside `change()`."""
+        self._file.execute(
+            "INSERT OR REPLACE INTO object (row, private, blob, outside, posted)"
+            " VALUES (?, 1, ?, ?, ?)",
+            sealed,
+        )
 
     def drop_object(self, row: int) -> None:
         """Forget an object; inside `change()`."""
         self._file.execute("DELETE FROM object WHERE row = ?", (row,))
 
     def wipe(self) -> None:
-        """Forget all objects and the user's PIN; inside `change()`."""
+        """Forget all objects, the user's PIN and what applets keep; inside `change()`."""
         self._file.execute("DELETE FROM object")
+        self._file.execute("DELETE FROM fact WHERE name GLOB ?", (f"{OF_APPLETS}*",))
         self._file.execute("DELETE FROM pin WHERE role = ?", (Role.USER,))
 
 
