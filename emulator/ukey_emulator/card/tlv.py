@@ -6,7 +6,7 @@ from .status import SW, CardRefusal
 
 _MORE_TAG = 0x1F  # in the first byte: the number of the tag stands in those that follow
 _MORE = 0x80
-_LONGEST_TAG = 3
+LONGEST_TAG = 3
 _LONGEST_LENGTH = 3  # bytes after the first: no data object of a card has 16 MB
 
 
@@ -65,7 +65,7 @@ def _tag(data: bytes, at: int) -> tuple[int, int]:
         while end < len(data) and data[end] & _MORE:
             end += 1
         end += 1
-    if end > len(data) or end - at > _LONGEST_TAG:
+    if end > len(data) or end - at > LONGEST_TAG:
         raise CardRefusal(SW.INCORRECT_DATA, "a tag is cut short or too long")
     return int.from_bytes(data[at:end]), end
 
