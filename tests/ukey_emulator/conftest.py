@@ -1,4 +1,4 @@
-"""A face with a key in its slot, and programs that use it."""
+"""A face with a key in its slot and programs that use it; the same key as a card."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from program import Program
 
+from ukey_emulator.card.card import Card
 from ukey_emulator.cryptoki.face import Face
 from ukey_emulator.rack.keyring import Keyring
 from ukey_emulator.slots import Slots
@@ -32,3 +33,13 @@ def program(face: Face) -> Program:
 @pytest.fixture
 def other_program(face: Face) -> Program:
     return Program(face)
+
+
+@pytest.fixture
+def card(keyring: Keyring) -> Card:
+    slot = keyring._slots.get(0)
+    assert slot is not None
+    assert slot.chip is not None
+    card = Card(slot.chip, keyring._slots.epoch)
+    card.power_on()
+    return card
