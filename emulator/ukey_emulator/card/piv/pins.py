@@ -55,10 +55,9 @@ def change_reference_data(piv: "Piv", command: Command) -> bytes:
     role = ROLES.get(command.p2)
     if role is None:
         raise CardRefusal(SW.REFERENCED_DATA_NOT_FOUND, f"no PIN {command.p2:02X} to change")
-    old, new = _pair(command.data)
-    new = _new(role, new)
     try:
-        piv.chip.change_pin(role, _compared(old), new)
+        old, new = _pair(piv, role, role, command.data)
+        piv.chip.change_pin(role, old, new)
     except PinRefusal:
         if role is Role.USER:
             piv.log_out()
@@ -77,8 +76,7 @@ def reset_retry_counter(piv: "Piv", command: Command) -> bytes:
         raise CardRefusal(SW.INCORRECT_P1_P2, f"P1 {command.p1:02X}")
     if command.p2 != PIN:
         raise CardRefusal(SW.REFERENCED_DATA_NOT_FOUND, f"no PIN {command.p2:02X} to unblock")
-    puk, new = _pair(command.data)
-    piv.chip.unblock(_compared(puk), _new(Role.USER, new))
+    piv.chip.unblock(*_pair(piv, Role.SO, Role.USER, command.data))
     return b""
 
 
@@ -90,10 +88,17 @@ def _tries_left(piv: "Piv") -> int:
     return record.tries_left
 
 
-def _pair(data: bytes) -> tuple[bytes, bytes]:
+def _pair(piv: "Piv", owner: Role, target: Role, data: bytes) -> tuple[bytes, bytes]:
+    """Give the owner's PIN, to be compared, and the target's new one.
+
+    Who gives no PIN at all is told that it is wrong, whatever the new one is.
+    """
     if len(data) != 2 * LENGTH:
         raise CardRefusal(SW.INCORRECT_DATA, f"{len(data)} bytes, not twice {LENGTH}")
-    return data[:LENGTH], data[LENGTH:]
+    old = _compared(data[:LENGTH])
+    if not old:
+        piv.chip.verify_pin(owner, old)
+    return old, _new(target, data[LENGTH:])
 
 
 def _compared(field: bytes) -> bytes:
