@@ -44,18 +44,19 @@ def module() -> None:
     "--keys", default=1, show_default=True, type=click.IntRange(0, 1000), help="How many."
 )
 @_profile_option
+@click.option("--pcscd", is_flag=True, help="Put the keys into the readers of a real pcscd, too.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(keys: int, profile: str, command: tuple[str, ...]) -> None:
+def run(keys: int, profile: str, command: tuple[str, ...], *, pcscd: bool) -> None:
     """Run COMMAND with a private rack of fresh keys around it.
 
-    COMMAND finds UKEY_HOME, PKCS11_MODULE, UKEY_PIN, UKEY_SO_PIN and UKEY_LABEL in its
-    environment; its exit code is ours. Write -- before it.
+    COMMAND finds UKEY_HOME, PKCS11_MODULE, PCSCLITE_CSOCK_NAME, UKEY_PIN, UKEY_SO_PIN and
+    UKEY_LABEL in its environment; its exit code is ours. Write -- before it.
     """
     from .rack.home import RackError  # noqa: PLC0415 - the rack is loaded only to run one
     from .run import run_with_keys  # noqa: PLC0415
 
     try:
-        code = run_with_keys(command, keys, profile)
+        code = run_with_keys(command, keys, profile, pcscd=pcscd)
     except (RackError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from error
     sys.exit(code)
@@ -67,6 +68,7 @@ def rack(home: Path | None) -> None:
     """Run a rack in the foreground, until Ctrl-C."""
     from .rack.home import RackError  # noqa: PLC0415 - the rack is loaded only to run one
     from .rack.rack import Rack  # noqa: PLC0415
+    from .readers.manager import SOCKET_NAME as READERS_SOCKET  # noqa: PLC0415
 
     logging.basicConfig(format="%(levelname)s %(message)s")
     stop = threading.Event()
@@ -78,6 +80,7 @@ def rack(home: Path | None) -> None:
                 f"rack at {running.path} with {len(running.keys.list())} keys; Ctrl-C ends it"
             )
             click.echo(f"export UKEY_HOME={running.path}")
+            click.echo(f"export PCSCLITE_CSOCK_NAME={running.path.absolute() / READERS_SOCKET}")
             stop.wait()
     except RackError as error:
         raise click.ClickException(str(error)) from error

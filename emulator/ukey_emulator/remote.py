@@ -168,6 +168,11 @@ class RackProcess:
             raise RemoteError(f"the rack at {folder} did not come up; see its message above")
         return rack
 
+    @property
+    def readers_socket(self) -> Path:
+        """Where its readers are: what PCSCLITE_CSOCK_NAME says to programs."""
+        return self.home.absolute() / "pcscd.comm"
+
     def remote(self) -> Remote:
         """Connect to its control port."""
         return Remote(self.home)

@@ -12,6 +12,7 @@ from ukey_emulator import module_path
 
 from .rack.keyring import KeyInfo
 from .rack.rack import Rack
+from .readers.manager import SOCKET_NAME as READERS_SOCKET
 
 _PIN = "123456"
 _SO_PIN = "12345678"
@@ -23,19 +24,28 @@ _SIGNALLED = 128
 def run_with_keys(command: Sequence[str], keys: int, profile: str) -> int:
     """Run a program with `keys` fresh keys of a profile plugged in; give its exit code.
 
-    Its environment has UKEY_HOME, PKCS11_MODULE and of the first key UKEY_PIN, UKEY_SO_PIN and
-    UKEY_LABEL. Everything is gone afterwards. RackError if the rack cannot run or the profile is
-    of no use.
+    Its environment has UKEY_HOME, PKCS11_MODULE, PCSCLITE_CSOCK_NAME and of the first key
+    UKEY_PIN, UKEY_SO_PIN and UKEY_LABEL. Everything is gone afterwards. RackError if the rack
+    cannot run or the profile is of no use.
     """
     with tempfile.TemporaryDirectory(prefix="ukey-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         with Rack(home, lasting=False) as rack:
             made = [rack.keys.new(pin=_PIN, so_pin=_SO_PIN, profile=profile) for _ in range(keys)]
-            return _run(command, _environment(home, made))
+            environment = _environment(home, made)
+            if not pcscd:
+                return _run(command, environment)
+            with rack.pcscd() as readers:
+                return _run(command, {**environment, "PCSCLITE_CSOCK_NAME": str(readers)})
 
 
 def _environment(home: Path, keys: list[KeyInfo]) -> dict[str, str]:
-    environment = {**os.environ, "UKEY_HOME": str(home), "PKCS11_MODULE": str(module_path())}
+    environment = {
+        **os.environ,
+        "UKEY_HOME": str(home),
+        "PKCS11_MODULE": str(module_path()),
+        "PCSCLITE_CSOCK_NAME": str(home / READERS_SOCKET),
+    }
     for of_another_key in ("UKEY_PIN", "UKEY_SO_PIN", "UKEY_LABEL"):
         environment.pop(of_another_key, None)
     if keys:

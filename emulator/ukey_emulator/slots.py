@@ -1,7 +1,7 @@
 """Slots: where keys are plugged in and pulled out, seen by both faces."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ukey_emulator.chip import Chip
@@ -9,7 +9,7 @@ from ukey_emulator.epoch import Epoch
 
 
 class Slot:
-    """One slot, with a key in it or without.
+    """One slot, with a key in it or without; its name is that of the key it is for.
 
     `changes` counts how often a key was plugged in or pulled out, `sessions` how many sessions
     all applications together have open with the key that is in it now.
@@ -36,6 +36,11 @@ class Slot:
             if self.chip is chip:
                 self.sessions += change
 
+    @property
+    def description(self) -> str:
+        """What is told of it to people."""
+        return f"ukeylab slot of {self.name}"
+
     @contextmanager
     def closed(self) -> Iterator[bool]:
         """Keep sessions from being opened or closed meanwhile; give whether there are none."""
@@ -54,6 +59,7 @@ class Slots:
         self.turn = 0
         self._slots: dict[int, Slot] = {}
         self._changed = threading.Condition()
+        self._watcher: Callable[[Slot], None] | None = None
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(list(self._slots.values()))
@@ -67,25 +73,32 @@ class Slots:
         with self._changed:
             slot = Slot(max(self._slots, default=-1) + 1, name)
             self._slots = {**self._slots, slot.number: slot}
-            self.wake()
-            return slot
+        self._tell(slot)
+        return slot
 
     def remove(self, slot: Slot) -> None:
         """Take a slot away, with whatever is in it."""
         with self._changed:
             self._hold(slot, None)
             self._slots = {n: kept for n, kept in self._slots.items() if kept is not slot}
-            self.wake()
+        self._tell(slot)
 
     def plug(self, slot: Slot, chip: Chip) -> None:
         """Put a key into a slot."""
         self._hold(slot, chip)
-        self.wake()
+        self._tell(slot)
 
     def unplug(self, slot: Slot) -> None:
         """Pull the key out of a slot."""
         self._hold(slot, None)
-        self.wake()
+        self._tell(slot)
+
+    def watch(self, watcher: Callable[[Slot], None] | None) -> None:
+        """Have it called after each change, with the slot, by the thread that makes the change.
+
+        A slot that is not among the others any more has been removed.
+        """
+        self._watcher = watcher
 
     def changes(self) -> dict[int, int]:
         """Give the count of changes of each slot, to tell later what has changed since."""
@@ -101,6 +114,11 @@ class Slots:
         with self._changed:
             self.turn += 1
             self._changed.notify_all()
+
+    def _tell(self, slot: Slot) -> None:
+        if self._watcher is not None:
+            self._watcher(slot)
+        self.wake()
 
     def _hold(self, slot: Slot, chip: Chip | None) -> None:
         with self.epoch.change():

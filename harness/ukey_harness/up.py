@@ -83,6 +83,7 @@ def _greet(rack: "RackProcess", world: "World", *, empty: bool) -> None:
     exports = {
         "UKEY_HOME": str(rack.home),
         "PKCS11_MODULE": module,
+        "PCSCLITE_CSOCK_NAME": str(rack.readers_socket),
         "UKEY_PORTAL": world.portal_url,
         "UKEY_CA": world.ca_url,
     }

@@ -48,7 +48,7 @@ def C_GetSlotInfo(app: Application, number: int, wanted: bool) -> bytes:
     if slot.chip is not None:
         flags |= CKF.TOKEN_PRESENT
     return _SLOT_INFO.pack(
-        padded(slot.name, 64),
+        padded(slot.description, 64),
         padded(_MANUFACTURER, 32),
         flags,
         *_HARDWARE_VERSION,

@@ -170,7 +170,7 @@ class Keyring:
             part.unlink()
 
     def _hold(self, name: str, path: Path, chip: Chip) -> _Key:
-        slot = self._slots.add(f"ukeylab slot of {name}")
+        slot = self._slots.add(name)
         key = _Key(name, path, slot, chip.identity.serial, chip.label)
         self._keys[name] = key
         self._slots.plug(slot, chip)

@@ -1,19 +1,27 @@
-"""The rack put together: slots, keys, the PKCS#11 face and the control port."""
+"""The rack put together: slots, keys, the PKCS#11 face, the readers and the control port."""
 
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ukey_emulator.card.card import Card
+from ukey_emulator.chip import Chip
 from ukey_emulator.cryptoki.face import Face
+from ukey_emulator.readers.manager import SOCKET_NAME as READERS_SOCKET
+from ukey_emulator.readers.manager import ResourceManager
+from ukey_emulator.readers.links import Links
+from ukey_emulator.readers.pcscd import Pcscd, PcscdError
 from ukey_emulator.slots import Slots
 
 from .control import SOCKET_NAME as CONTROL_SOCKET
 from .control import ControlServer
-from .home import Home
+from .home import Home, is_ours
 from .keyring import Keyring
 from .server import SOCKET_NAME as MODULE_SOCKET
 from .server import ModuleServer
 from .trace import Trace
+
+_LINKING = 10.0  # seconds
 
 
 class Rack:
@@ -42,6 +50,10 @@ class Rack:
             self.trace.note_told,
         )
         self._module.start()
+        self._readers = ResourceManager(
+            self._slots, self._card, home.listen(READERS_SOCKET), is_ours
+        )
+        self._readers.start()
         self._control = ControlServer(home, self._commands())
 
     def stop(self) -> None:
@@ -50,9 +62,32 @@ class Rack:
         if home is None:
             return
         self._control.stop()
+        self._readers.stop()
         self._module.stop()
         self.keys.close()
-        home.close(MODULE_SOCKET, CONTROL_SOCKET)
+        home.close(MODULE_SOCKET, READERS_SOCKET, CONTROL_SOCKET)
+
+    @contextmanager
+    def pcscd(self) -> Iterator[Path]:
+        """Have the keys in the readers of a real pcscd of their own; gives its socket.
+
+        RackError if there is no pcscd to be had, or a key does not come to work in its reader.
+        """
+        try:
+            daemon = Pcscd(max(1, len(self.keys.list())))
+            daemon.start()
+        except PcscdError as fault:
+            raise RackError(str(fault)) from fault
+        try:
+            with Links(self._slots, daemon.ports) as links:
+                if missing := links.wait(_LINKING):
+                    raise RackError(
+                        f"in pcscd there is no reader for {', '.join(missing)}: too many for it, "
+                        f"or another program has taken its port; it says: {daemon.log()}"
+                    )
+                yield daemon.socket
+        finally:
+            daemon.stop()
 
     def __enter__(self) -> Self:
         self.start()
@@ -65,6 +100,9 @@ class Rack:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def _card(self, chip: Chip) -> Card:
+        return Card(chip, self._slots.epoch)
 
     def _commands(self) -> dict[str, Any]:
         return {

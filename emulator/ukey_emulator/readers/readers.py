@@ -1,0 +1,113 @@
+"""The readers of a rack, one for each slot, and what all their clients share."""
+
+import socket
+import threading
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
+
+from ukey_emulator.chip import Chip
+from ukey_emulator.slots import Slot, Slots
+
+from .events import Events
+from .messages import NO_READER
+from .numbers import Numbers
+from .power import Grace
+from .reader import Card, Reader
+from .terms import SCARD, ReaderRefusal
+
+
+class Readers:
+    """Follows the slots, from `start` to `stop`: what is plugged in there is a card here.
+
+    `make_card` makes the card of a chip, when somebody first looks at it.
+    """
+
+    def __init__(self, slots: Slots, make_card: Callable[[Chip], Card]) -> None:
+        self._slots = slots
+        self._make_card = make_card
+        self.events = Events()
+        self.numbers = Numbers()
+        self._grace = Grace()
+        self._lock = threading.Lock()
+        self._readers: dict[int, Reader] = {}
+        self._by_name: dict[bytes, Reader] = {}
+        self._contexts: dict[int, socket.socket] = {}
+
+    def start(self) -> None:
+        """Make the readers for the slots that there are."""
+        self._slots.watch(self._changed)
+        for slot in self._slots:
+            self._changed(slot, told=False)
+
+    def stop(self) -> None:
+        """Take the readers away, and the power of the cards."""
+        self._slots.watch(None)
+        self._grace.stop()
+        for reader in self._readers.values():
+            reader.take_away()
+
+    def reader(self, name: bytes) -> Reader:
+        """Find a reader; SCARD_E_UNKNOWN_READER."""
+        reader = self._by_name.get(name)
+        if reader is None:
+            raise ReaderRefusal(SCARD.E_UNKNOWN_READER)
+        return reader
+
+    def count(self) -> int:
+        """Tell how many readers there are."""
+        return len(self._readers)
+
+    def states(self, count: int) -> bytes:
+        """Give what is told of that many readers; there may be more, or fewer."""
+        records = [reader.record() for reader in islice(list(self._readers.values()), count)]
+        return b"".join(records) + NO_READER * (count - len(records))
+
+    def add_context(self, client: socket.socket) -> int:
+        """Give a new context of a client."""
+        context = self.numbers.take()
+        with self._lock:
+            self._contexts[context] = client
+        return context
+
+    def remove_context(self, context: int) -> None:
+        """End a context."""
+        with self._lock:
+            self._contexts.pop(context, None)
+        self.numbers.give_back(context)
+
+    def client_of(self, context: int) -> socket.socket | None:
+        """Tell whose context it is."""
+        return self._contexts.get(context)
+
+    def _changed(self, slot: Slot, *, told: bool = True) -> None:
+        """Do at the reader what has been done at its slot."""
+        chip = slot.chip
+        if self._slots.get(slot.number) is not slot:
+            self._remove(slot.number)
+            return
+        reader = self._readers.get(slot.number) or self._add(slot)
+        if chip is None:
+            reader.remove()
+        else:
+            reader.insert(chip.identity.serial, partial(self._make_card, chip), told=told)
+
+    def _add(self, slot: Slot) -> Reader:
+        name = f"ukeylab {slot.name} 00 00"
+        reader = Reader(name, self.events.announce, self._grace.later)
+        with self._lock:
+            self._readers = {**self._readers, slot.number: reader}
+            self._by_name = {**self._by_name, name.encode(): reader}
+        self.events.count_reader()
+        self.events.announce()
+        return reader
+
+    def _remove(self, number: int) -> None:
+        with self._lock:
+            reader = self._readers.get(number)
+            self._readers = {n: kept for n, kept in self._readers.items() if n != number}
+            self._by_name = {n: kept for n, kept in self._by_name.items() if kept is not reader}
+        if reader is not None:
+            reader.take_away()
+        self.events.count_reader()
+        self.events.announce()
