@@ -44,7 +44,7 @@ def module() -> None:
     "--keys", default=1, show_default=True, type=click.IntRange(0, 1000), help="How many."
 )
 @_profile_option
-@click.option("--pcscd", is_flag=True, help="Put the keys into the readers of a real pcscd, too.")
+@click.option("--pcscd", is_flag=True, help="Put the keys into the readers of a real pcscd.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(keys: int, profile: str, command: tuple[str, ...], *, pcscd: bool) -> None:
     """Run COMMAND with a private rack of fresh keys around it.

@@ -21,12 +21,13 @@ _NOT_STARTED = 126
 _SIGNALLED = 128
 
 
-def run_with_keys(command: Sequence[str], keys: int, profile: str) -> int:
+def run_with_keys(command: Sequence[str], keys: int, profile: str, *, pcscd: bool = False) -> int:
     """Run a program with `keys` fresh keys of a profile plugged in; give its exit code.
 
     Its environment has UKEY_HOME, PKCS11_MODULE, PCSCLITE_CSOCK_NAME and of the first key
-    UKEY_PIN, UKEY_SO_PIN and UKEY_LABEL. Everything is gone afterwards. RackError if the rack
-    cannot run or the profile is of no use.
+    UKEY_PIN, UKEY_SO_PIN and UKEY_LABEL; with `pcscd` the third leads to a real pcscd that has
+    the keys in its readers. Everything is gone afterwards. RackError if the rack cannot run or the
+    profile is of no use.
     """
     with tempfile.TemporaryDirectory(prefix="ukey-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)

@@ -1,5 +1,7 @@
 """The rack put together: slots, keys, the PKCS#11 face, the readers and the control port."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -7,15 +9,15 @@ from typing import Any, Self
 from ukey_emulator.card.card import Card
 from ukey_emulator.chip import Chip
 from ukey_emulator.cryptoki.face import Face
+from ukey_emulator.readers.links import Links
 from ukey_emulator.readers.manager import SOCKET_NAME as READERS_SOCKET
 from ukey_emulator.readers.manager import ResourceManager
-from ukey_emulator.readers.links import Links
 from ukey_emulator.readers.pcscd import Pcscd, PcscdError
 from ukey_emulator.slots import Slots
 
 from .control import SOCKET_NAME as CONTROL_SOCKET
 from .control import ControlServer
-from .home import Home, is_ours
+from .home import Home, RackError, is_ours
 from .keyring import Keyring
 from .server import SOCKET_NAME as MODULE_SOCKET
 from .server import ModuleServer
@@ -79,7 +81,7 @@ class Rack:
         except PcscdError as fault:
             raise RackError(str(fault)) from fault
         try:
-            with Links(self._slots, daemon.ports) as links:
+            with Links(self._slots, self._card, daemon.ports) as links:
                 if missing := links.wait(_LINKING):
                     raise RackError(
                         f"in pcscd there is no reader for {', '.join(missing)}: too many for it, "
