@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from ukey_emulator.terms import CKA, CKK, CKO, CKR
+from ukey_emulator.terms import CKA, CKK, CKM, CKO, CKR
 
 from . import inheritance, keys, mechanisms
 from .keys import private, secret
 from .mechanisms import Mechanism, Parameter
 from .objects import Object, Origin, Template, amended, build
-from .objects.kinds import FALSE, TRUE, as_number, number, unpack_template
+from .objects.kinds import FALSE, TRUE, UNAVAILABLE, as_number, number, unpack_template
 from .objects.templates import collect
 from .refusal import Refusal
 
@@ -71,6 +71,34 @@ def generate_pair(
     keys.require_own(hidden.attributes.get(CKA.PUBLIC_KEY_INFO), info)
     hidden.attributes[CKA.PUBLIC_KEY_INFO] = info
     hidden.material = material
+    return seen, hidden
+
+
+_GENERATORS = {
+    CKK.RSA: CKM.RSA_PKCS_KEY_PAIR_GEN,
+    CKK.EC: CKM.EC_KEY_PAIR_GEN,
+    CKK.EC_EDWARDS: CKM.EC_EDWARDS_KEY_PAIR_GEN,
+    CKK.EC_MONTGOMERY: CKM.EC_MONTGOMERY_KEY_PAIR_GEN,
+}
+
+
+def adopt(
+    key: object, public: Template, private_: Template, *, generated: bool
+) -> tuple[Object, Object]:
+    """Make the objects of a loaded private key, public key first.
+
+    A face has `generated` it on this key, or it was brought there.
+    """
+    key_type, part = private.describe(key)
+    origin = Origin.GENERATED if generated else Origin.CREATED
+    mechanism = _GENERATORS[CKK(key_type)] if generated else UNAVAILABLE
+    kind: dict[int, bytes] = {CKA.KEY_TYPE: number(key_type)}
+    given = {CKA.CLASS: number(CKO.PRIVATE_KEY), **kind, **part}
+    hidden = build(private_, origin, given, mechanism=mechanism)
+    keys.complete(hidden)
+    given = {CKA.CLASS: number(CKO.PUBLIC_KEY), **kind, **keys.public_part(hidden)}
+    seen = build(public, origin, given, mechanism=mechanism)
+    keys.complete(seen)
     return seen, hidden
 
 

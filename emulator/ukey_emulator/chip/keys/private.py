@@ -49,6 +49,11 @@ def decode(data: bytes) -> tuple[int, dict[int, bytes]]:
         key = load_der_private_key(data, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Refusal(CKR.WRAPPED_KEY_INVALID, str(error)) from None
+    return describe(key)
+
+
+def describe(key: object) -> tuple[int, dict[int, bytes]]:
+    """Give key type and attributes of a loaded key; CKR_WRAPPED_KEY_INVALID for other types."""
     if isinstance(key, factoring.RSAPrivateKey):
         return CKK.RSA, rsa.private_attributes(key)
     if isinstance(key, subgroup.DSAPrivateKey):
