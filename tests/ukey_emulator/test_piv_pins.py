@@ -99,6 +99,8 @@ def test_a_blocked_pin_is_not_compared_any_more(card: Card) -> None:
     assert verify(card, PIN) == BLOCKED
     assert verify(card) == BLOCKED
     assert change(card, PIN, OTHER) == BLOCKED
+    assert change(card, PIN, field(b"12")) == BLOCKED
+    assert verify(card, b"12") == BLOCKED
     card.reset()
     assert verify(card, PIN) == BLOCKED
 
@@ -197,10 +199,21 @@ def test_the_owner_changes_the_pin(card: Card) -> None:
     assert verify(card, OTHER) == 0x9000
 
 
-def test_a_wrong_pin_ends_the_login_when_it_is_to_be_changed(card: Card) -> None:
+def test_a_wrong_pin_or_puk_ends_the_login_and_a_wrong_form_does_not(card: Card) -> None:
     verify(card, PIN)
     change(card, WRONG, OTHER)
     assert not verified(card)
+    verify(card, PIN)
+    unblock(card, WRONG, OTHER)
+    assert not verified(card)
+    verify(card, PIN)
+    for send_pair in (change, unblock):
+        assert send_pair(card, PUK, field(b"12")) == 0x6A80
+        assert send_pair(card, field(b"12"), OTHER) == 0x6A80
+    assert change(card, WRONG, OTHER, 0x81) & 0xFFF0 == 0x63C0
+    assert verified(card)
+    assert unblock(card, PUK, OTHER) == 0x9000
+    assert verified(card), "the security status is not changed (Part 2 §3.2.3)"
 
 
 NO_NEW_PIN = [b"12345", b"1234", b"", b"12345a", b"1234\xff56", b"\xff123456", b"123456 "]
@@ -326,7 +339,7 @@ class Pins(RuleBasedStateMachine):
     @rule(pin=pins)
     def verify(self, pin: bytes) -> None:
         sw = self.compared("pin", pin)
-        self.verified = sw == 0x9000
+        self.verified = sw == 0x9000 or (self.verified and sw == BLOCKED)
         assert verify(self.card, pin) == sw
 
     @rule(name=st.sampled_from(["pin", "puk"]), old=pins, new=pins)
@@ -343,12 +356,13 @@ class Pins(RuleBasedStateMachine):
         sw = self.compared("puk", puk)
         if sw == 0x9000:
             self.pin, self.left["pin"] = new, self.tries
+        elif sw != BLOCKED:
+            self.verified = False
         assert unblock(self.card, puk, new) == sw
 
-    @rule(data=st.binary(max_size=16))
+    @rule(data=st.binary(min_size=1, max_size=16).filter(lambda data: len(data) != 8))
     def nonsense(self, data: bytes) -> None:
-        if len(data) != 8:
-            assert verify(self.card, data) == 0x6A80 or not data
+        assert verify(self.card, data) == (0x6A80 if self.left["pin"] else BLOCKED)
 
     @rule(how=st.sampled_from(["reset", "power_off", "log_out", "select", "select_other"]))
     def end(self, how: str) -> None:

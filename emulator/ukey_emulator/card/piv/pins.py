@@ -39,9 +39,10 @@ def verify(piv: "Piv", command: Command) -> bytes:
     elif command.p1 != _VERIFY:
         raise CardRefusal(SW.INCORRECT_P1_P2, f"P1 {command.p1:02X}")
     elif command.data:
+        _require_tries(piv, Role.USER)
         piv.log_in(_compared(command.data))
     elif not piv.state.verified:
-        raise WrongPin(_tries_left(piv))
+        raise WrongPin(_require_tries(piv, Role.USER))
     return b""
 
 
@@ -68,7 +69,7 @@ def change_reference_data(piv: "Piv", command: Command) -> bytes:
 
 
 def reset_retry_counter(piv: "Piv", command: Command) -> bytes:
-    """Set a new PIN, with all its tries, by the PUK; who is logged in or not stays so.
+    """Set a new PIN, with all its tries, by the PUK; a wrong one ends the login.
 
     63Cx for a wrong PUK, 6983 for a blocked one; otherwise as `change_reference_data`.
     """
@@ -76,13 +77,18 @@ def reset_retry_counter(piv: "Piv", command: Command) -> bytes:
         raise CardRefusal(SW.INCORRECT_P1_P2, f"P1 {command.p1:02X}")
     if command.p2 != PIN:
         raise CardRefusal(SW.REFERENCED_DATA_NOT_FOUND, f"no PIN {command.p2:02X} to unblock")
-    piv.chip.unblock(*_pair(piv, Role.SO, Role.USER, command.data))
+    try:
+        puk, new = _pair(piv, Role.SO, Role.USER, command.data)
+        piv.chip.unblock(puk, new)
+    except PinRefusal:
+        piv.log_out()
+        raise
     return b""
 
 
-def _tries_left(piv: "Piv") -> int:
-    """Give the tries of the PIN; 6983 if there is none, or no PIN."""
-    record = piv.chip.pin(Role.USER)
+def _require_tries(piv: "Piv", role: Role) -> int:
+    """Give how many tries a PIN has; 6983 if it has none, or is not set."""
+    record = piv.chip.pin(role)
     if record is None or record.locked:
         raise CardRefusal(SW.AUTHENTICATION_METHOD_BLOCKED)
     return record.tries_left
@@ -93,6 +99,7 @@ def _pair(piv: "Piv", owner: Role, target: Role, data: bytes) -> tuple[bytes, by
 
     Who gives no PIN at all is told that it is wrong, whatever the new one is.
     """
+    _require_tries(piv, owner)
     if len(data) != 2 * LENGTH:
         raise CardRefusal(SW.INCORRECT_DATA, f"{len(data)} bytes, not twice {LENGTH}")
     old = _compared(data[:LENGTH])
