@@ -1,0 +1,41 @@
+"""MOVE KEY, Yubico's F6: a key goes to another slot, or goes."""
+
+from typing import TYPE_CHECKING
+
+from ukey_emulator.card.apdu import Command
+from ukey_emulator.card.status import SW, CardRefusal
+
+from . import attest
+from .administrator import require
+from .held import ATTESTATION, SLOTS
+
+if TYPE_CHECKING:
+    from .applet import Piv
+
+_NOWHERE = 0xFF
+
+
+def move_key(piv: "Piv", command: Command) -> bytes:
+    """Move the key in P2 to the empty slot P1, or delete it where P1 is FF.
+
+    6982 without 9B, 6A86 for what is no slot or the key that attests, which only can be deleted,
+    6A88 where there is no key, 6A80 where there is one already.
+    """
+    require(piv.state)
+    target, source = command.p1, command.p2
+    deleting = target == _NOWHERE
+    if source not in SLOTS or not (deleting or target in SLOTS):
+        raise CardRefusal(SW.INCORRECT_P1_P2, f"not from {source:02X} to {target:02X}")
+    if not deleting and ATTESTATION in (source, target):
+        raise CardRefusal(SW.INCORRECT_P1_P2, "F9 stays where it is")
+    if source == ATTESTATION:
+        attest.prepare(piv)
+    if piv.keys.held(source) is None:
+        raise CardRefusal(SW.REFERENCED_DATA_NOT_FOUND, f"no key in {source:02X}")
+    if deleting:
+        piv.keys.delete(source)
+    elif piv.keys.held(target) is None:
+        piv.keys.move(source, target)
+    else:
+        raise CardRefusal(SW.INCORRECT_DATA, f"there is a key in {target:02X}")
+    return b""
