@@ -8,7 +8,8 @@ from cryptography.x509 import Certificate
 from ukey_emulator.card.status import SW, CardRefusal
 from ukey_emulator.chip import Chip, keys, making
 from ukey_emulator.chip.objects import Object
-from ukey_emulator.terms import CKA
+from ukey_emulator.chip.objects.kinds import number
+from ukey_emulator.terms import CKA, CKO
 
 from . import places, templates
 from .held import Algorithm, Held, PinPolicy, PrivateKey, TouchPolicy
@@ -152,16 +153,27 @@ class Containers:
             self._exchange(old, (new,), {**sight.table, slot: place})
             return True
 
-    def drop_certificates(self, slot: int, gone: Iterable[Object], new: Collection[Object]) -> None:
-        """Take the certificates out of a slot, and what is `gone`; put `new` objects on the token.
+    # Objects
 
-        6985 if one may not be destroyed.
+    def data(self, identifier: bytes) -> list[Object]:
+        """Give the data objects with this CKA_OBJECT_ID, the oldest first; some may be sealed."""
+        wanted: dict[int, bytes] = {CKA.CLASS: number(CKO.DATA), CKA.OBJECT_ID: identifier}
+        with self._chip.undisturbed():
+            found = [*self._chip.find(wanted, private=False)]
+            found += (obj for obj in self._look().sealed_data if obj.matches(wanted))
+        return sorted(found, key=lambda obj: obj.row or 0)
+
+    def exchange(
+        self, old: Collection[Object], new: Collection[Object], certificates_of: int | None
+    ) -> None:
+        """Put objects on the token in place of others, and of the certificates in a slot.
+
+        6985 if one of those may not be destroyed.
         """
         with self._chip.undisturbed():
             sight = self._look()
-            self._exchange((*sight.certificates(slot), *gone), new, sight.table)
-
-    # Objects
+            gone = () if certificates_of is None else sight.certificates(certificates_of)
+            self._exchange((*gone, *old), new, sight.table)
 
     def opened(self, obj: Object) -> Object:
         """Give an object with all its attributes; 6982 while no PIN has opened the token."""

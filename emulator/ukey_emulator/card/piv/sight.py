@@ -25,7 +25,8 @@ Loaded = tuple[Algorithm, PublicKey]
 class Sight:
     """Keys and certificates of a token, sealed ones with few attributes, and their places.
 
-    `table` holds the places at `revision`; it is another one once new keys have theirs.
+    `table` holds the places at `revision`, in which keys that are new may just have got theirs;
+    `former` is the one before. `sealed_data` are the private data objects, without their values.
     """
 
     def __init__(self, chip: Chip, known: dict[bytes, Loaded | None]) -> None:
@@ -35,6 +36,7 @@ class Sight:
         """
         sealed = chip.outsides()
         self.revision = chip.revision
+        self.sealed_data = [obj for obj in sealed if obj.kind == CKO.DATA]
         self._public = list(filter(info_of, _of_kind(chip, sealed, CKO.PUBLIC_KEY)))
         private = list(filter(info_of, _of_kind(chip, sealed, CKO.PRIVATE_KEY)))
         self._private = {key.attributes[CKA.UNIQUE_ID]: key for key in private}
