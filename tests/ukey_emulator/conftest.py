@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from piv_program import PivProgram
 from program import Program
 
 from ukey_emulator.card.card import Card
@@ -43,3 +44,8 @@ def card(keyring: Keyring) -> Card:
     card = Card(slot.chip, keyring._slots.epoch)
     card.power_on()
     return card
+
+
+@pytest.fixture
+def piv(card: Card) -> PivProgram:
+    return PivProgram(card)

@@ -8,7 +8,21 @@ from ukey_emulator.card.apdu import Command
 from ukey_emulator.card.applet import Applet
 from ukey_emulator.chip import Chip, PinRefusal, Role
 
-from . import pins, yubico
+from . import (
+    administrator,
+    attest,
+    authenticate,
+    data,
+    generate,
+    importing,
+    metadata,
+    moving,
+    pins,
+    yubico,
+)
+from .containers import Containers
+from .management import Management
+from .objects import DataObjects
 from .state import Volatile
 
 _PROPERTIES, _IDENTIFIER, _AUTHORITY, _LABEL = 0x61, 0x4F, 0x79, 0x50
@@ -27,15 +41,27 @@ class Piv(Applet):
         0x20: pins.verify,
         0x24: pins.change_reference_data,
         0x2C: pins.reset_retry_counter,
+        0x47: generate.generate,
+        0x87: authenticate.general_authenticate,
+        0xCB: data.get_data,
+        0xDB: data.put_data,
+        0xF6: moving.move_key,
+        0xF7: metadata.get_metadata,
         0xF8: yubico.serial_number,
+        0xF9: attest.attest,
         0xFA: yubico.set_tries,
         0xFB: yubico.reset,
         0xFD: yubico.version,
+        0xFE: importing.import_key,
+        0xFF: administrator.set_management_key,
     }
-    reading: ClassVar[Collection[int]] = frozenset({0x87, 0xCB, 0xF7, 0xF8, 0xF9, 0xFD})
+    reading: ClassVar[Collection[int]] = frozenset({0x87, 0xCB, 0xF8, 0xFD})
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
+        self.keys = Containers(chip)
+        self.data = DataObjects(chip, self.keys)
+        self.management = Management(chip)
         self.state = Volatile()
         self._era = chip.era
 

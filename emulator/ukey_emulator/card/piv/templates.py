@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from ukey_emulator.chip.objects.kinds import FALSE, TRUE, boolean, number
 from ukey_emulator.terms import CKA, CKC, CKO
 
-from .held import RETIRED, SLOTS, Algorithm, PinPolicy
+from .held import ATTESTATION, RETIRED, SLOTS, Algorithm, PinPolicy
 
+_NO_USE = (False, False, False)
 _RSA = (Algorithm.RSA_1024, Algorithm.RSA_2048, Algorithm.RSA_3072, Algorithm.RSA_4096)
 
 # As OpenSC calls them.
@@ -54,8 +55,14 @@ def public_key(slot: int, algorithm: Algorithm, ident: bytes) -> Template:
 
 
 def private_key(slot: int, algorithm: Algorithm, ident: bytes, policy: PinPolicy) -> Template:
-    """Describe the private key of a slot, which never leaves it."""
-    signs, deciphers, agrees = map(boolean, _uses(algorithm))
+    """Describe the private key of a slot, which never leaves it.
+
+    With the one that attests no program does anything: he could attest whatever he likes.
+    """
+    attests = slot == ATTESTATION
+    signs, deciphers, agrees = map(boolean, _NO_USE if attests else _uses(algorithm))
+    if attests:
+        yield from ((CKA.MODIFIABLE, FALSE), (CKA.COPYABLE, FALSE))
     yield from _named(ident, _LABELS[slot])
     yield from ((CKA.SENSITIVE, TRUE), (CKA.EXTRACTABLE, FALSE))
     yield CKA.PRIVATE, boolean(policy is not PinPolicy.NEVER)

@@ -1,0 +1,174 @@
+"""Yubico's ATTEST: the key's word that it made a key pair itself (F9)."""
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from piv_program import ED25519, P256, P384, RSA2048, X25519, PivProgram, members, tlv, within
+from program import Program
+from test_piv_import import rsa_parts, scalar
+
+from ukey_emulator.terms import CKA, CKO, CKU
+
+CERTIFICATE = tlv(0x5C, bytes.fromhex("5FFF01"))
+YUBICO = "1.3.6.1.4.1.41482.3"
+
+
+def told(certificate: x509.Certificate, number: int) -> bytes:
+    identifier = x509.ObjectIdentifier(f"{YUBICO}.{number}")
+    extension = certificate.extensions.get_extension_for_oid(identifier)
+    assert not extension.critical
+    assert isinstance(extension.value, x509.UnrecognizedExtension)
+    return extension.value.value
+
+
+def issuer(piv: PivProgram) -> x509.Certificate:
+    content = members(within(0x53, piv.ok(0xCB, 0x3F, 0xFF, CERTIFICATE)))
+    assert content[0x71] == b"\0"
+    return x509.load_der_x509_certificate(content[0x70])
+
+
+def attested(piv: PivProgram, slot: int) -> x509.Certificate:
+    return x509.load_der_x509_certificate(piv.ok(0xF9, slot, 0x00))
+
+
+@pytest.mark.parametrize("algorithm", [RSA2048, P256, P384, ED25519, X25519])
+def test_a_key_that_was_made_here(piv: PivProgram, algorithm: int) -> None:
+    piv.manage()
+    public = piv.generate(0x9A, algorithm, tlv(0xAA, b"\x03") + tlv(0xAB, b"\x02"))
+    piv.card.reset()
+    certificate = attested(piv, 0x9A)
+    assert certificate.public_key() == public
+    certificate.verify_directly_issued_by(issuer(piv))
+    assert told(certificate, 3) == piv.ok(0xFD, 0x00, 0x00)
+    serial = told(certificate, 7)
+    assert serial[:2] == bytes([0x02, len(serial) - 2])
+    assert int.from_bytes(serial[2:], signed=True) == int.from_bytes(piv.ok(0xF8, 0x00, 0x00))
+    assert told(certificate, 8) == b"\x03\x02"
+    assert len(told(certificate, 9)) == 1
+    (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    assert str(name.value).endswith("9a")
+
+
+def test_the_attesting_certificate_is_an_authority_of_its_own(piv: PivProgram) -> None:
+    own = issuer(piv)
+    own.verify_directly_issued_by(own)
+    constraints = own.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert constraints.critical
+    assert constraints.value == x509.BasicConstraints(ca=True, path_length=0)
+
+
+def test_it_is_the_same_for_each_key_and_after_each_start(piv: PivProgram) -> None:
+    piv.manage()
+    own = issuer(piv)
+    for slot in (0x9C, 0x9D, 0x9E, 0x82, 0x95):
+        piv.generate(slot, P256)
+        attested(piv, slot).verify_directly_issued_by(own)
+    piv.card.power_off()
+    piv.card.power_on()
+    assert issuer(piv) == own
+    attested(piv, 0x82).verify_directly_issued_by(own)
+
+
+def test_keys_that_were_made_elsewhere(piv: PivProgram) -> None:
+    piv.manage()
+    piv.ok(0xFE, P256, 0x9A, scalar(ec.generate_private_key(ec.SECP256R1())))
+    assert piv.sw(0xF9, 0x9A, 0x00) == 0x6A80
+    piv.generate(0x9A, P256)
+    assert attested(piv, 0x9A)
+    piv.ok(0xFE, P256, 0x9A, scalar(ec.generate_private_key(ec.SECP256R1())))
+    assert piv.sw(0xF9, 0x9A, 0x00) == 0x6A80
+
+
+def test_what_is_not_attested(piv: PivProgram) -> None:
+    assert piv.sw(0xF9, 0x9A, 0x00) == 0x6A88
+    for slot in (0x00, 0x04, 0x80, 0x9B, 0xF9, 0xFF):
+        assert piv.sw(0xF9, slot, 0x00) == 0x6A86
+    assert piv.sw(0xF9, 0x9A, 0x01) == 0x6A86
+    assert piv.sw(0xF9, 0x9A, 0x00, b"\0") == 0x6A86
+
+
+@pytest.mark.parametrize("algorithm", [RSA2048, P384, ED25519])
+def test_an_owner_attests_with_a_key_of_his_own(piv: PivProgram, algorithm: int) -> None:
+    piv.manage()
+    piv.generate(0x9A, P256)
+    public = piv.generate(0xF9, algorithm)
+    assert not isinstance(public, x25519.X25519PublicKey)
+    authority = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ours")])
+    old = issuer(piv)
+    own = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(public)
+        .serial_number(1)
+        .not_valid_before(old.not_valid_before_utc)
+        .not_valid_after(old.not_valid_after_utc)
+        .sign(authority, hashes.SHA256())
+    )
+    content = tlv(0x70, own.public_bytes(Encoding.DER)) + tlv(0x71, b"\0") + tlv(0xFE)
+    piv.ok(0xDB, 0x3F, 0xFF, CERTIFICATE + tlv(0x53, content))
+    attested(piv, 0x9A).verify_directly_issued_by(own)
+
+
+def test_an_imported_key_attests_as_well(piv: PivProgram) -> None:
+    piv.manage()
+    piv.generate(0x9A, P256)
+    key = rsa.generate_private_key(65537, 2048)
+    piv.ok(0xFE, RSA2048, 0xF9, b"".join(rsa_parts(key)))
+    certificate = attested(piv, 0x9A)
+    key.public_key().verify(
+        certificate.signature,
+        certificate.tbs_certificate_bytes,
+        PKCS1v15(),
+        hashes.SHA256(),
+    )
+
+
+def test_a_deleted_key_attests_no_more(piv: PivProgram) -> None:
+    piv.manage()
+    piv.generate(0x9A, P256)
+    piv.ok(0xF6, 0xFF, 0xF9)
+    assert piv.sw(0xF9, 0x9A, 0x00) == 0x6A88
+    piv.card.power_off()
+    piv.card.power_on()
+    assert piv.sw(0xF9, 0x9A, 0x00) == 0x6A88
+    assert piv.sw(0xF7, 0x00, 0xF9) == 0x6A88
+
+
+def test_without_a_certificate_nothing_is_attested(piv: PivProgram) -> None:
+    piv.manage()
+    piv.generate(0x9A, P256)
+    assert attested(piv, 0x9A)
+    for content in (b"", tlv(0x70, b"no certificate")):
+        piv.ok(0xDB, 0x3F, 0xFF, CERTIFICATE + tlv(0x53, content))
+        assert piv.sw(0xF9, 0x9A, 0x00) == 0x6A88
+
+
+def test_the_attesting_key_does_nothing_else(piv: PivProgram, program: Program) -> None:
+    """Whoever could sign with it would attest what he likes."""
+    assert issuer(piv)
+    piv.verify()
+    assert piv.challenge(0xF9, P256, bytes(32)) == (b"", 0x6A86)
+    session = program.open(user=CKU.USER)
+    found = program.find(session, CLASS=int(CKO.PRIVATE_KEY))
+    assert found
+    for handle in found:
+        uses = (CKA.SIGN, CKA.DECRYPT, CKA.UNWRAP, CKA.DERIVE, CKA.SIGN_RECOVER, CKA.MODIFIABLE)
+        assert not any(any(program.read(session, handle, use)) for use in uses)
+
+
+def test_a_reset_brings_back_a_key_that_attests(piv: PivProgram) -> None:
+    piv.manage()
+    piv.ok(0xF6, 0xFF, 0xF9)
+    for _ in range(10):
+        piv.sw(0x20, 0x00, 0x80, b"\xff" * 8)
+        piv.sw(0x2C, 0x00, 0x80, b"\xff" * 8 + b"123456\xff\xff")
+    piv.ok(0xFB, 0x00, 0x00)
+    piv.manage()
+    piv.generate(0x9A, P256)
+    attested(piv, 0x9A).verify_directly_issued_by(issuer(piv))
