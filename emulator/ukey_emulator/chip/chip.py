@@ -140,8 +140,8 @@ class Chip:
         """Give the record of a PIN, None if it is not set."""
         return self._guard.record(role)
 
-    def log_in(self, role: Role, pin: bytes) -> None:
-        """Check a PIN and open what it guards; each call wants one `log_out`.
+    def log_in(self, role: Role, pin: bytes) -> int:
+        """Check a PIN and open what it guards; each call wants one `log_out` with what it gave.
 
         PinRefusal with CKR_PIN_INCORRECT or CKR_PIN_LOCKED; CKR_USER_PIN_NOT_INITIALIZED.
         """
@@ -151,6 +151,7 @@ class Chip:
                 self._private = self._open_private(master)
             self._master = master
             self._users[role] += 1
+            return self.era
 
     def _open_private(self, master: bytes) -> Shelf:
         """Open the private objects, and seal anew what lay in the letterbox or is old."""
@@ -178,10 +179,15 @@ class Chip:
             raise Refusal(CKR.DEVICE_ERROR, "there is a letter and no letterbox")
         return self._letterbox.open(master, context, sealed.blob)
 
-    def log_out(self, role: Role) -> None:
-        """Close what a `log_in` opened; with the last one the secrets leave the memory."""
+    def log_out(self, role: Role, era: int | None = None) -> None:
+        """Close what a `log_in` opened; with the last one the secrets leave the memory.
+
+        Nothing is done for a login of an `era` that has ended.
+        """
         with self._lock:
-            self._users[role] = max(0, self._users[role] - 1)  # or the token has been wiped since
+            if era not in (None, self.era):
+                return
+            self._users[role] -= 1
             if not self._users[Role.USER]:
                 self._private = Shelf()
             if not any(self._users.values()):

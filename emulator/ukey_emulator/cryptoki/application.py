@@ -38,7 +38,7 @@ class Application:
         self.seen_changes = slots.changes()
         self._visible = frozenset(self.seen_changes)
         self._sessions: dict[int, Session] = {}
-        self._logins: dict[Chip, Role] = {}
+        self._logins: dict[Chip, tuple[Role, int]] = {}  # and the chip's era
         self._by_handle: dict[int, tuple[Chip, Object]] = {}
         self._handles: dict[Object, int] = {}
         self._most_handles = _FEW_HANDLES
@@ -88,7 +88,7 @@ class Application:
         with self.lock:
             if self.ended:
                 raise Refusal(CKR.CRYPTOKI_NOT_INITIALIZED, "C_Finalize was called meanwhile")
-            if not writable and self._logins.get(chip) is Role.SO:
+            if not writable and self.role(chip) is Role.SO:
                 raise Refusal(CKR.SESSION_READ_WRITE_SO_EXISTS)
             session = Session(next(_numbers), slot, chip, writable)
             slot.count(chip, 1)
@@ -158,9 +158,9 @@ class Application:
         for handle, (owner, obj) in list(self._by_handle.items()):
             if owner is chip:
                 del self._by_handle[handle], self._handles[obj]
-        role = self._logins.pop(chip, None)
-        if role is not None:
-            chip.log_out(role)
+        login = self._logins.pop(chip, None)
+        if login is not None:
+            chip.log_out(*login)
         for session in sessions:
             session.slot.count(chip, -1)
 
@@ -188,12 +188,18 @@ class Application:
     # Logins
 
     def role(self, chip: Chip) -> Role | None:
-        """Tell who is logged in to a key."""
-        return self._logins.get(chip)
+        """Tell who is logged in to a key: nobody any more once a card has wiped it."""
+        role, era = self._logins.get(chip, (None, 0))
+        if role is None or era == chip.era:
+            return role
+        with self.lock:
+            self._logins.pop(chip, None)
+            self._hide(chip)
+        return None
 
     def state(self, session: Session) -> CKS:
         """Give the state of a session (PKCS#11 3.2 §3.3)."""
-        role = self._logins.get(session.chip)
+        role = self.role(session.chip)
         if role is Role.SO:
             return CKS.RW_SO_FUNCTIONS
         if role is Role.USER:
@@ -205,31 +211,34 @@ class Application:
         chip = session.chip
         with self.lock:
             self._require_open(session)
-            present = self._logins.get(chip)
+            present = self.role(chip)
             if present is role:
                 raise Refusal(CKR.USER_ALREADY_LOGGED_IN)
             if present is not None:
                 raise Refusal(CKR.USER_ANOTHER_ALREADY_LOGGED_IN)
             if role is Role.SO and not all(s.writable for s in self.sessions(chip)):
                 raise Refusal(CKR.SESSION_READ_ONLY_EXISTS)
-            chip.log_in(role, pin)
-            self._logins[chip] = role
+            self._logins[chip] = role, chip.log_in(role, pin)
 
     def log_out(self, chip: Chip) -> None:
         """Log out: private objects are gone from sight (PKCS#11 3.2 §5.6.10)."""
         with self.lock:
-            role = self._logins.pop(chip, None)
-            if role is None:
+            if self.role(chip) is None:
                 raise Refusal(CKR.USER_NOT_LOGGED_IN)
-            hidden = [obj for owner, obj in self._by_handle.values() if owner is chip]
-            self._forget_objects([obj for obj in hidden if obj.private])
-            for session in self.sessions(chip):
-                session.objects = [obj for obj in session.objects if not obj.private]
-                # A copy: other threads go on with their operations meanwhile.
-                for name, operation in list(session.operations.items()):
-                    if operation.key is not None and operation.key.private:
-                        session.operations.pop(name, None)
-            chip.log_out(role)
+            login = self._logins.pop(chip)
+            self._hide(chip)
+            chip.log_out(*login)
+
+    def _hide(self, chip: Chip) -> None:
+        """Take private objects of a key, and what goes on with them, from sight; under `lock`."""
+        hidden = [obj for owner, obj in self._by_handle.values() if owner is chip]
+        self._forget_objects([obj for obj in hidden if obj.private])
+        for session in self.sessions(chip):
+            session.objects = [obj for obj in session.objects if not obj.private]
+            # A copy: other threads go on with their operations meanwhile.
+            for name, operation in list(session.operations.items()):
+                if operation.key is not None and operation.key.private:
+                    session.operations.pop(name, None)
 
     # Objects
 
@@ -247,7 +256,7 @@ class Application:
             return [self.handle(session, obj) for obj in found]
 
     def _find(self, session: Session, wanted: dict[int, bytes]) -> Iterator[Object]:
-        user = self._logins.get(session.chip) is Role.USER
+        user = self.role(session.chip) is Role.USER
         yield from session.chip.find(wanted, private=user)
         for other in self.sessions(session.chip):
             for obj in other.objects:
@@ -313,7 +322,7 @@ class Application:
         """Refuse what the session may not write (PKCS#11 3.2 §4.4)."""
         if obj.on_token and not session.writable:
             raise Refusal(CKR.SESSION_READ_ONLY)
-        if obj.private and self._logins.get(session.chip) is not Role.USER:
+        if obj.private and self.role(session.chip) is not Role.USER:
             raise Refusal(CKR.USER_NOT_LOGGED_IN)
 
     def _forget_objects(self, objects: list[Object]) -> None:
