@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ukey_client.errors import (
     Declined,
@@ -33,7 +34,7 @@ from ukey_client.errors import (
 if TYPE_CHECKING:
     from ukey_client.login import Challenge
     from ukey_client.login.portal import BrowserLink, Portal
-    from ukey_client.token import HeldCertificate, Token
+    from ukey_client.token import HeldCertificate, Token, Way
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error, 2 usage, 3 module or key, 4 certificate, 5 PIN, "
@@ -106,8 +107,20 @@ def _report(ctx: click.Context, error: HolderError) -> None:
 
 
 def _key_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which key is meant: the command gets them as its `way`."""
+
+    @functools.wraps(command)
+    def gathered(*, module: str, reader: str | None, uri: str | None, **rest: Any) -> None:  # noqa: ANN401 - the command's own options
+        command(way=_way(module, reader, uri), **rest)
+
+    decorated: Callable[..., None] = gathered
     for option in (
         click.option("--module", envvar="PKCS11_MODULE", default="", help="PKCS#11 module."),
+        click.option(
+            "--reader",
+            envvar="UKEY_READER",
+            help="PC/SC reader of a PIV card, instead of --module: a part of its name, '' for any.",
+        ),
         click.option(
             "--token",
             "uri",
@@ -115,8 +128,20 @@ def _key_options(command: Callable[..., None]) -> Callable[..., None]:
             help="PKCS#11 URI (RFC 7512) of key or certificate.",
         ),
     ):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return decorated
+
+
+def _way(module: str, reader: str | None, uri: str | None) -> "Way":
+    """Choose between module and reader: what the command line says goes before the environment."""
+    from ukey_client.token import Way
+
+    said = click.get_current_context().get_parameter_source
+    if said("module") is ParameterSource.COMMANDLINE:
+        if said("reader") is ParameterSource.COMMANDLINE:
+            raise OrderIncomplete("--module 和 --reader 只能给出一个")
+        reader = None
+    return Way(module, reader, uri)
 
 
 def _token_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -134,11 +159,11 @@ _command = functools.partial(click.command, cls=HolderCommand, epilog=EXIT_CODES
 @_command()
 @_key_options
 @_json_option
-def certs(module: str, uri: str | None, *, as_json: bool) -> None:
+def certs(way: "Way", *, as_json: bool) -> None:
     """List the certificates on every key that is plugged in (我的证书). No PIN is needed."""
     from ukey_client.listing import list_certificates, print_table
 
-    listed = list_certificates(module, uri, datetime.now(UTC))
+    listed = list_certificates(way, datetime.now(UTC))
     if as_json:
         click.echo(json.dumps(listed, ensure_ascii=False, indent=2))
     else:
@@ -151,8 +176,7 @@ def certs(module: str, uri: str | None, *, as_json: bool) -> None:
 @click.option("--browser", is_flag=True, help="Give a one-time address to go on in a browser.")
 @_json_option
 def login(
-    module: str,
-    uri: str | None,
+    way: "Way",
     pin_file: str | None,
     portal: str,
     *,
@@ -169,10 +193,10 @@ def login(
     def show_and_ask(challenge: "Challenge") -> None:
         click.echo("将对以下登录文字签名：", err=True)
         click.echo(challenge.text.rstrip("\n"), err=True)
-        _enter_pin(token, uri, pin_file)
+        _enter_pin(token, way.uri, pin_file)
 
-    with _open(module, uri) as token, _portal(portal) as site:
-        certificate = _choose(token, uri)
+    with _open(way) as token, _portal(portal) as site:
+        certificate = _choose(token, way.uri)
         result = log_in(token, certificate, site, before_signing=show_and_ask)
         _keep_session(site)
         link = site.browser_link() if browser else None
@@ -227,8 +251,7 @@ def bind(portal: str, user: str | None, password_file: str | None) -> None:
 @_token_options
 @_json_option
 def seal(
-    module: str,
-    uri: str | None,
+    way: "Way",
     pin_file: str | None,
     document: Path | None,
     roster: str | None,
@@ -252,12 +275,12 @@ def seal(
     order = Order.of(document=document, roster=roster, **wishes)
 
     def sign_in(token: "Token") -> None:
-        _enter_pin(token, uri, pin_file)
+        _enter_pin(token, way.uri, pin_file)
 
     done = carry_out(
         order,
-        open_token=lambda: _open(module, uri),
-        choose=lambda token: _choose(token, uri),
+        open_token=lambda: _open(way),
+        choose=lambda token: _choose(token, way.uri),
         open_portal=_portal,
         sign_in=sign_in,
         confirm=_confirm,
@@ -281,17 +304,15 @@ def seal(
     type=click.Path(path_type=Path),
     help="Certificate of the CA (PEM or DER), if the key does not hold it.",
 )
-def renew(
-    module: str, uri: str | None, pin_file: str | None, ca: str, ca_files: Sequence[Path]
-) -> None:
+def renew(way: "Way", pin_file: str | None, ca: str, ca_files: Sequence[Path]) -> None:
     """Renew the certificate on the key (延期): a new key pair, CMP, the new certificate."""
     from ukey_client.listing import read_certificates
     from ukey_client.renewal import renew as renew_certificate
 
-    with _open(module, uri) as token:
-        certificate = _choose(token, uri)
+    with _open(way) as token:
+        certificate = _choose(token, way.uri)
         known = [*read_certificates(ca_files), *token.authorities()]
-        _enter_pin(token, uri, pin_file)
+        _enter_pin(token, way.uri, pin_file)
         fresh = renew_certificate(
             token, certificate, ca.rstrip("/") + "/cmp", ca_certificates=known
         )
@@ -306,15 +327,15 @@ def pin() -> None:
 @pin.command(cls=HolderCommand, epilog=EXIT_CODES)
 @_token_options
 @click.option("--new-pin-file", help="File with the new PIN; otherwise UKEY_NEW_PIN or a question.")
-def change(module: str, uri: str | None, pin_file: str | None, new_pin_file: str | None) -> None:
+def change(way: "Way", pin_file: str | None, new_pin_file: str | None) -> None:
     """Change the PIN (密码修改): the old one once, the new one twice."""
     from ukey_client.errors import PinUnacceptable
     from ukey_client.pin import change_pin, require_acceptable
     from ukey_client.token.pin import TerminalPin, pin_entry
 
-    with _open(module, uri) as token:
+    with _open(way) as token:
         _warn(token)
-        old = pin_entry(pin_file, _pin_source(uri)).ask("原证书口令")
+        old = pin_entry(pin_file, _pin_source(way.uri)).ask("原证书口令")
         entry = pin_entry(new_pin_file, variable="UKEY_NEW_PIN")
         new = entry.ask("新证书口令")
         require_acceptable(token, old, new)
@@ -327,16 +348,15 @@ def change(module: str, uri: str | None, pin_file: str | None, new_pin_file: str
 # --- what the commands share ------------------------------------------------------------------
 
 
-def _open(module: str, uri: str | None) -> "Token":
+def _open(way: "Way") -> "Token":
     """Open the key that is meant; the holder chooses if there are several."""
-    from ukey_client.token import open_token
-
     try:
-        return open_token(module, uri)
+        return way.open()
     except TokenAmbiguous as error:
         if not sys.stdin.isatty() or not error.uris:
             raise
-        return open_token(module, error.uris[_ask_which("证书介质", error.present)])
+        chosen = error.uris[_ask_which("证书介质", error.present)]
+        return dataclasses.replace(way, uri=chosen).open()
 
 
 def _choose(token: "Token", uri: str | None) -> "HeldCertificate":

@@ -13,7 +13,7 @@ from rich.text import Text
 from ukey_client.errors import FileUnreadable
 from ukey_client.login.portal import Roster
 from ukey_client.sealing.files import read_document
-from ukey_client.token import HeldCertificate, Token, open_tokens
+from ukey_client.token import HeldCertificate, Token, Way
 from ukey_client.token.uri import TokenUri
 
 _ROSTER_STATES: Final = {"produced": "待签章", "sealed": "已签章上传"}
@@ -21,10 +21,10 @@ _ROSTER_STATES: Final = {"produced": "待签章", "sealed": "已签章上传"}
 Facts = dict[str, str | int | None]
 
 
-def list_certificates(module: str, uri: str | None, now: datetime) -> list[Facts]:
-    """Facts of every certificate on every key that fits; faults as in open_tokens."""
-    wanted = TokenUri.parse(uri) if uri else None
-    tokens = open_tokens(module, uri)
+def list_certificates(way: Way, now: datetime) -> list[Facts]:
+    """Facts of every certificate on every key that fits; faults as in Way.open_all."""
+    wanted = TokenUri.parse(way.uri) if way.uri else None
+    tokens = way.open_all()
     try:
         return [
             _facts(token, held, now)

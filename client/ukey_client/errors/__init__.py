@@ -33,6 +33,7 @@ from ukey_client.errors.document import (
     FileUnwritable,
     NotAPdf,
     PlaceAbsent,
+    SealHidden,
     SealPictureAbsent,
     SealUnsound,
 )
@@ -56,7 +57,11 @@ from ukey_client.errors.service import (
     Unreachable,
 )
 from ukey_client.errors.token import (
+    CardForeign,
+    ManagementKeyUnknown,
     ModuleUnusable,
+    ReaderAbsent,
+    ReadersUnusable,
     TokenAbsent,
     TokenAmbiguous,
     TokenError,
@@ -69,6 +74,7 @@ from ukey_client.errors.token import (
 
 __all__ = [
     "AlreadySealed",
+    "CardForeign",
     "CertificateAbsent",
     "CertificateAmbiguous",
     "CertificateDamaged",
@@ -91,6 +97,7 @@ __all__ = [
     "InsecureAddress",
     "KeyAbsent",
     "KeyUnsuitable",
+    "ManagementKeyUnknown",
     "ModuleUnusable",
     "NotAPdf",
     "NotLoggedIn",
@@ -105,7 +112,10 @@ __all__ = [
     "PortalError",
     "PortalOdd",
     "PortalRefused",
+    "ReaderAbsent",
+    "ReadersUnusable",
     "RenewalFailed",
+    "SealHidden",
     "SealPictureAbsent",
     "SealUnsound",
     "TimestampRefused",

@@ -36,6 +36,13 @@ class AlreadySealed(DocumentError):
         self.fields = fields
 
 
+class SealHidden(DocumentError):
+    """The key shows the seal, if it has one, only after the PIN was given."""
+
+    def __init__(self) -> None:
+        super().__init__("证书介质中的电子印章要在输入证书口令之后才能读取。")
+
+
 class SealPictureAbsent(DocumentError):
     """The key holds no seal picture, or one that is no picture."""
 

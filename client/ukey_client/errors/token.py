@@ -21,6 +21,49 @@ class ModuleUnusable(TokenError):
         self.reason = reason
 
 
+class ReadersUnusable(TokenError):
+    """Readers cannot be used on this machine; `reason` says what is missing, and the way out."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"无法使用读卡器：{reason}，或改用 --module。")
+        self.reason = reason
+
+
+class ReaderAbsent(TokenError):
+    """No reader bears the name, or a part of it, that was given."""
+
+    def __init__(self, wanted: str, present: tuple[str, ...]) -> None:
+        there = f"现有的读卡器：{'、'.join(present)}" if present else "现在没有任何读卡器"
+        super().__init__(
+            f"没有检测到证书介质：没有名称含“{wanted}”的读卡器（{there}）。"
+            "请插入介质后重试，或检查 --reader。"
+        )
+        self.wanted = wanted
+        self.present = present
+
+
+class CardForeign(TokenError):
+    """What is in the reader is no PIV card."""
+
+    def __init__(self, readers: tuple[str, ...]) -> None:
+        super().__init__(
+            f"读卡器 {'、'.join(readers)} 中的卡没有 PIV 应用，不能用 --reader 访问。"
+            "请改用厂商的驱动（--module）。"
+        )
+        self.readers = readers
+
+
+class ManagementKeyUnknown(TokenError):
+    """The card wants its management key for writing, and nobody here knows it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "这张卡的管理密钥（9B）不是出厂值，也没有存放在口令之后，无法在卡上生成密钥和写入证书。"
+            "请先用 ykman piv access change-management-key --protect 把它存放在口令之后，"
+            "或携带介质到柜台办理。"
+        )
+
+
 class TokenAbsent(TokenError):
     """No key is plugged in, or none that matches what was asked for."""
 

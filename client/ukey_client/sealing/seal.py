@@ -11,7 +11,7 @@ from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.general import SigningError
 from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner
 
-from ukey_client.errors import NotAPdf
+from ukey_client.errors import NotAPdf, SealHidden
 from ukey_client.sealing.document import Document, Place
 from ukey_client.sealing.longterm import validation_context
 from ukey_client.sealing.picture import appearance, load_picture
@@ -50,12 +50,18 @@ def seal_pdf(
 
     The document, the picture, the certificate's validity and status and the time-stamping
     authority are checked first. Only then `before_signing` is called: this is where the PIN is
-    asked for, if the token is not logged in yet. The result is verified before it is given out.
+    asked for, if the token is not logged in yet. A picture that the key shows to nobody before is
+    read then. The result is verified before it is given out.
     """
     document = Document(pdf)
     writer = document.writer()
     spot = document.spot(place or Place())
-    picture = load_picture(token.seal_picture())
+    try:
+        picture = load_picture(token.seal_picture())
+    except SealHidden:
+        if before_signing is None:
+            raise
+        picture = None
     require_valid(certificate, now())
     known = [*authorities, *token.authorities()]
     check_status(certificate, known, now())
@@ -66,6 +72,7 @@ def seal_pdf(
     context = validation_context(chain, known, time_authority, now()) if long_term else None
     if before_signing is not None:
         before_signing()
+    picture = picture or load_picture(token.seal_picture())
     signer = PdfSigner(
         PdfSignatureMetadata(
             field_name=field,

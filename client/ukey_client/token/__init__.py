@@ -1,7 +1,8 @@
-"""The key: one port (`port`), and the ways to it (`cryptoki`)."""
+"""The key: one port (`port`), and the ways to it (`cryptoki`, `piv`)."""
 
 from ukey_client.token.cryptoki.token import open_token, open_tokens
 from ukey_client.token.port import HeldCertificate, Holding, Pair, PinLimits, PinState, Token
+from ukey_client.token.way import Way
 
 __all__ = [
     "HeldCertificate",
@@ -10,6 +11,7 @@ __all__ = [
     "PinLimits",
     "PinState",
     "Token",
+    "Way",
     "open_token",
     "open_tokens",
 ]

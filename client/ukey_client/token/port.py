@@ -21,7 +21,11 @@ _SHORT_FORM = 0x80
 
 @dataclass(frozen=True)
 class HeldCertificate:
-    """A certificate on a key, with the identifier that joins it to its private key."""
+    """A certificate on a key, with the identifier that joins it to its private key.
+
+    Through PKCS#11 that is their CKA_ID; a PIV card has none: there it is that of `Pair`, or the
+    key reference of a certificate that cannot be read.
+    """
 
     id: bytes
     label: str
@@ -122,9 +126,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Holding:
-    """What lies on the key under one CKA_ID: a certificate and its keys, or a part of that.
+    """What lies on the key under one identifier: a certificate and its keys, or a part of that.
 
-    `key_labels` are the CKA_LABELs of its private and public keys.
+    `key_labels` are the labels of its private and public keys.
     """
 
     id: bytes
@@ -166,7 +170,7 @@ class Token(Protocol):
         """Certificates of CAs that lie on the key."""
 
     def certificate_by_id(self, id_: bytes) -> HeldCertificate | None:
-        """Read the certificate with this CKA_ID anew from the key."""
+        """Read the certificate with this identifier anew from the key."""
 
     def pin_state(self) -> PinState:
         """Read the state of the user PIN anew from the key."""
@@ -190,10 +194,13 @@ class Token(Protocol):
         """
 
     def seal_picture(self) -> bytes | None:
-        """Read the picture of the electronic seal (PNG), None if the key has none."""
+        """Read the picture of the electronic seal (PNG), None if the key has none.
+
+        SealHidden before login where the key shows it only afterwards.
+        """
 
     def holdings(self) -> list[Holding]:
-        """Everything that has a CKA_ID, whole or not, after login."""
+        """Everything that has an identifier, whole or not, after login."""
 
     def generate_pair(self, like: HeldCertificate, label: str | None = None) -> Pair:
         """Make a new key pair of the same kind as the certificate's, after login.
@@ -202,16 +209,16 @@ class Token(Protocol):
         """
 
     def sign_with(self, id_: bytes, data: bytes, digest: str = "sha256") -> bytes:
-        """Sign with the private key of this CKA_ID, after login; form as in `sign`."""
+        """Sign with the private key of this identifier, after login; form as in `sign`."""
 
     def install_certificate(self, der: bytes, id_: bytes, label: str) -> HeldCertificate:
         """Write a certificate onto the key and read it back, after login."""
 
     def relabel(self, id_: bytes, label: str) -> None:
-        """Give certificate and both keys of this CKA_ID another label, after login."""
+        """Give certificate and both keys of this identifier another label, after login."""
 
     def remove(self, id_: bytes) -> None:
-        """Take both keys and, last, the certificate of this CKA_ID off the key, after login.
+        """Take both keys and, last, the certificate of this identifier off the key, after login.
 
         As long as anything is left of them, the certificate says what it was.
         """

@@ -9,13 +9,8 @@ from pkcs11 import Attribute, KeyType, Mechanism
 
 from ukey_client.errors import KeyUnsuitable
 from ukey_client.token.cryptoki.attributes import read
+from ukey_client.token.signing import digest_info, require_known
 
-# DER of DigestInfo up to the digest itself, RFC 8017 §9.2 note 1.
-_DIGEST_INFO: Final = {
-    "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
-    "sha384": bytes.fromhex("3041300d060960864801650304020205000430"),
-    "sha512": bytes.fromhex("3051300d060960864801650304020305000440"),
-}
 _RSA_HASHED: Final = {
     "sha256": Mechanism.SHA256_RSA_PKCS,
     "sha384": Mechanism.SHA384_RSA_PKCS,
@@ -34,8 +29,7 @@ def sign(key: pkcs11.Object, data: bytes, digest: str, pin: str | None) -> bytes
     `pin` is given to keys that want it for each signature (CKA_ALWAYS_AUTHENTICATE).
     The result is RSASSA-PKCS1-v1_5 (RFC 8017 §8.2) or a DER ECDSA-Sig-Value (RFC 3279 §2.2.3).
     """
-    if digest not in _DIGEST_INFO:
-        raise KeyUnsuitable(digest)
+    require_known(digest)
     mechanisms = key.session.token.slot.get_mechanisms()
     kind = _kind(key)
     if kind is KeyType.RSA:
@@ -43,7 +37,7 @@ def sign(key: pkcs11.Object, data: bytes, digest: str, pin: str | None) -> bytes
             mechanism, message = _RSA_HASHED[digest], data
         else:
             mechanism = Mechanism.RSA_PKCS
-            message = _DIGEST_INFO[digest] + hashlib.new(digest, data).digest()
+            message = digest_info(data, digest)
     elif kind is KeyType.EC:
         if Mechanism.ECDSA in mechanisms or _ECDSA_HASHED[digest] not in mechanisms:
             mechanism, message = Mechanism.ECDSA, hashlib.new(digest, data).digest()

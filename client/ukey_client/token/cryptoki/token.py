@@ -33,13 +33,12 @@ from ukey_client.token.cryptoki.attributes import (
 from ukey_client.token.cryptoki.faults import name_of, translated
 from ukey_client.token.cryptoki.holdings import list_holdings, relabel
 from ukey_client.token.cryptoki.module import Module
+from ukey_client.token.cryptoki.seal import read_seal
 from ukey_client.token.cryptoki.slots import choose_token, choose_tokens, serial_of
 from ukey_client.token.cryptoki.token_info import read_pin_limits
 from ukey_client.token.port import HeldCertificate, Holding, Pair, PinLimits, PinState
 from ukey_client.token.uri import TokenUri
 
-SEAL_LABEL = "电子印章"
-SEAL_APPLICATION = "ukeylab"
 _PIN_REFUSED = (pkcs11.PinInvalid, pkcs11.PinLenRange, pkcs11.PinTooWeak)
 
 
@@ -194,11 +193,8 @@ class CryptokiToken:
 
     def seal_picture(self) -> bytes | None:
         """Read the data object with the seal, ours before another of the same name."""
-        template = {Attribute.CLASS: ObjectClass.DATA, Attribute.LABEL: SEAL_LABEL}
         with translated("读取印章"):
-            found = find(self._session, template)
-            found.sort(key=lambda one: read(one, Attribute.APPLICATION, "") != SEAL_APPLICATION)
-            return bytes(read(found[0], Attribute.VALUE, b"")) if found else None
+            return read_seal(self._session, logged_in=self.logged_in)
 
     # --- keys -------------------------------------------------------------------------------
 
