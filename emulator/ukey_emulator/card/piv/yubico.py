@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 VERSION = (5, 7, 4)
 """The version that programs take us for, which tells them what commands there are."""
 
-_MOST_SERIAL = 0xFFFFFFFF
+_MOST_SERIAL = 0x7FFFFFFF  # yubico-piv-tool takes it for a number with a sign
 
 
 def version(piv: "Piv", command: Command) -> bytes:
@@ -36,7 +36,7 @@ def serial_of(serial: str) -> int:
     """Give the number for a key's serial: itself where it is one, otherwise a checksum of it."""
     if serial.isascii() and serial.isdecimal() and int(serial) <= _MOST_SERIAL:
         return int(serial)
-    return zlib.crc32(serial.encode())
+    return zlib.crc32(serial.encode()) & _MOST_SERIAL
 
 
 def set_tries(piv: "Piv", command: Command) -> bytes:
