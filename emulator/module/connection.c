@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "dial.h"
@@ -39,6 +40,7 @@ static struct {
     int anchor;        /* -1: no rack is known */
     uint8_t identity[IDENTITY_SIZE];
     struct connection *connections;
+    atomic_uint threads; /* that have one */
     pthread_key_t own; /* the thread's connection */
     bool prepared;     /* the key is made and fork is watched */
     CK_C_INITIALIZE_ARGS locking; /* the program's own mutexes, where it wants those used alone */
@@ -95,8 +97,19 @@ static void drop_all(void)
 
 /* ---- threads ---- */
 
+static void list(struct connection *connection)
+{
+    connection->next = state.connections;
+    connection->place = &state.connections;
+    if (connection->next)
+        connection->next->place = &connection->next;
+    state.connections = connection;
+    atomic_fetch_add(&state.threads, 1);
+}
+
 static void unlist(struct connection *connection)
 {
+    atomic_fetch_sub(&state.threads, 1);
     *connection->place = connection->next;
     if (connection->next)
         connection->next->place = connection->place;
@@ -117,15 +130,55 @@ static void forget_connection(struct connection *connection)
     free(connection);
 }
 
+/* Have the rack make the calls that a thread was promised; its `busy` is held. */
+static void settle(struct connection *connection)
+{
+    struct frame frame = {0};
+    bool slow = true;
+
+    frame_begin(&frame, SETTLE);
+    frame_end(&frame);
+    if (frame.failed || dial_exchange(connection->fd, &connection->recall.untold, &frame, &slow,
+                                      BRIEF) != CKR_OK)
+        shutdown(connection->fd, SHUT_RDWR); /* its next call notices */
+    free(frame.bytes);
+    atomic_store(&connection->recall.promised, false);
+}
+
 static void thread_ended(void *own)
 {
     struct connection *connection = own;
 
     pthread_mutex_lock(&state.lock);
-    if (connection->fd >= 0)
+    if (atomic_load(&connection->recall.promised))
+        settle(connection);
+    else if (connection->fd >= 0)
         dial_tell(connection->fd, &connection->recall.untold);
     forget_connection(connection);
     pthread_mutex_unlock(&state.lock);
+}
+
+/* A thread that begins must find everything done that the others were told is done; from now on they
+ * are promised nothing. Who is in a call takes the promised ones along, and is waited for. */
+static void settle_others(const struct connection *own)
+{
+    const struct timespec moment = {.tv_nsec = 20 * 1000};
+    struct connection *each = state.connections;
+
+    while (each) {
+        if (each == own || !atomic_load(&each->recall.promised)) {
+            each = each->next;
+        } else if (pthread_mutex_trylock(&each->busy) == 0) {
+            if (atomic_load(&each->recall.promised))
+                settle(each);
+            pthread_mutex_unlock(&each->busy);
+        } else {
+            pthread_mutex_unlock(&state.lock);
+            nanosleep(&moment, NULL);
+            pthread_mutex_lock(&state.lock);
+            each = state.connections; /* there may be others now */
+        }
+    }
 }
 
 static struct connection *own_connection(void)
@@ -144,11 +197,8 @@ static struct connection *own_connection(void)
         return NULL;
     }
     pthread_mutex_lock(&state.lock);
-    connection->next = state.connections;
-    connection->place = &state.connections;
-    if (connection->next)
-        connection->next->place = &connection->next;
-    state.connections = connection;
+    list(connection);
+    settle_others(connection);
     pthread_mutex_unlock(&state.lock);
     return connection;
 }
@@ -318,10 +368,20 @@ static CK_RV exchange(struct connection *connection, struct call *call, unsigned
 
     if (rv != CKR_OK)
         return rv;
-    if (recall_find(recall, call, frame, epoch_now(), &reader) && is_quiet(connection->fd))
-        return answer_take(&reader, call);
+    recall->may_promise = atomic_load(&state.threads) == 1;
+    if (recall_find(recall, call, frame, epoch_now(), &reader)) {
+        if (recall->goes_on || is_quiet(connection->fd)) {
+            if (atomic_load(&recall->promised) && atomic_load(&state.threads) != 1)
+                settle(connection); /* a thread has begun meanwhile */
+            return answer_take(&reader, call);
+        }
+        recall_take_back(recall, frame);
+    }
+    if (patience == ENDLESS && atomic_load(&recall->promised))
+        settle(connection); /* nobody shall wait that long for it */
     rv = dial_exchange(connection->fd, &recall->untold, frame, &connection->slow[call->number],
                        patience);
+    atomic_store(&recall->promised, false);
     if (rv == CKR_OK) {
         reader = (struct reader){frame->bytes + HEADER_SIZE, frame->size - HEADER_SIZE, false};
         rv = answer_take(&reader, call);

@@ -20,6 +20,7 @@ enum {
     MOST_ATTRIBUTES = 65536,            /* of one template */
     MOST_PARAMETER = 16 * 1024 * 1024,  /* bytes of a mechanism's parameter, or behind a pointer in it */
     HELLO = 0,
+    SETTLE = 1,
     FINALIZE = 2,
     TOLD = 0x80, /* in the number of a function: the module has answered this call */
 };

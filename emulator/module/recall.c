@@ -4,7 +4,10 @@
  * change an answer; so the same request in the same epoch has the same answer. Kept are what
  * programs ask again and again: attributes, the session's info, and how long the output of an
  * operation will be. The rack is told of such calls with the next one, for its trace. Each thread
- * keeps what its own calls were answered. */
+ * keeps what its own calls were answered.
+ *
+ * An operation that is begun as the same one was before is begun with a promise: the answer is given
+ * at once, and the rack begins the operation when the next call comes, before it. */
 #define _GNU_SOURCE
 #include "recall.h"
 
@@ -31,6 +34,12 @@ static enum step step_of(unsigned number)
     default:
         return ELSE;
     }
+}
+
+/* The place in `idle` of the operation that a function begins, or does in one part. */
+static unsigned place_of(unsigned number)
+{
+    return number < 34 ? 0 : number < 38 ? 1 : number < 43 ? 2 : 3;
 }
 
 static uint64_t hash_of(const uint8_t *bytes, size_t size) /* FNV-1a */
@@ -100,20 +109,42 @@ static bool give(struct recall *recall, const struct known *known, const struct 
     return true;
 }
 
+/* An operation has been begun, or promised to be. */
+static void begin(struct recall *recall, const struct call *call)
+{
+    recall->began_epoch = recall->epoch;
+    recall->session = call->words[0];
+    recall->whole = call->number + 1;
+}
+
+/* Whether no operation of that kind is under way, as far as this thread can tell. Used up by the
+ * call that begins one. */
+static bool take_idle(struct recall *recall, const struct call *call)
+{
+    struct idle *idle = &recall->idle[place_of(call->number)];
+    bool is_idle = idle->epoch == recall->epoch && idle->session == call->words[0];
+
+    idle->epoch = 0;
+    return is_idle;
+}
+
 /* Find the answer to a request in this epoch; 0 is the epoch in which everything is asked. False
  * where the rack has to be asked: its answer is to be handed to recall_learn. */
 bool recall_find(struct recall *recall, const struct call *call, const struct frame *request,
                  uint64_t epoch, struct reader *answer)
 {
+    enum step step = step_of(call->number);
     struct known *known = &recall->length;
     size_t size = WORDS;
+    bool holds = true;
 
     recall->learning = NULL;
     recall->epoch = epoch;
-    switch (step_of(call->number)) {
-    case REPEATED:
-        known = &recall->answers[hash_of(request->bytes, request->size) % KNOWN];
+    recall->goes_on = step != REPEATED;
+    switch (step) {
+    case REPEATED: case BEGIN:
         size = request->size;
+        known = &recall->answers[hash_of(request->bytes, size) % KNOWN];
         break;
     case WHOLE:
         if (recall->began && recall->began_epoch == epoch && recall->whole == call->number &&
@@ -121,21 +152,38 @@ bool recall_find(struct recall *recall, const struct call *call, const struct fr
             break; /* its data is of no matter, only how long it is */
         recall->began = 0;
         return false;
-    case BEGIN:
-        recall->began = hash_of(request->bytes, request->size);
-        return false;
     default:
         recall->began = 0;
+        memset(recall->idle, 0, sizeof recall->idle);
         return false;
+    }
+    if (step == BEGIN) {
+        recall->began = hash_of(request->bytes, size);
+        holds = take_idle(recall, call) && recall->may_promise;
+    } else if (step == WHOLE) {
+        holds = recall->length_began == recall->began;
     }
     if (!epoch)
         return false;
-    if (is_known(known, request->bytes, size, epoch) &&
-        (known != &recall->length || recall->length_began == recall->began))
-        return give(recall, known, request, answer);
+    if (is_known(known, request->bytes, size, epoch) && holds) {
+        if (!give(recall, known, request, answer))
+            return false;
+        if (step == BEGIN) {
+            begin(recall, call);
+            atomic_store(&recall->promised, true);
+        }
+        return true;
+    }
     if (keep_request(known, request->bytes, size))
         recall->learning = known;
     return false;
+}
+
+/* The answer that was found is not given after all: ask the rack. */
+void recall_take_back(struct recall *recall, const struct frame *request)
+{
+    recall->untold.size -= request->size;
+    recall->began = 0;
 }
 
 /* Learn from the answer of a call that recall_find did not know, if it was CKR_OK. */
@@ -151,11 +199,11 @@ void recall_learn(struct recall *recall, const struct call *call, const struct f
         keep_answer(recall->learning, answer, recall->epoch);
         if (recall->learning == &recall->length)
             recall->length_began = recall->began;
-    } else if (step_of(call->number) == BEGIN) {
-        recall->began_epoch = recall->epoch;
-        recall->session = call->words[0];
-        recall->whole = call->number + 1;
     }
+    if (rv == CKR_OK && step_of(call->number) == BEGIN)
+        begin(recall, call);
+    if (rv == CKR_OK && step_of(call->number) == WHOLE && call->words[3]) /* not its length alone */
+        recall->idle[place_of(call->number)] = (struct idle){recall->epoch, call->words[0]};
     recall->learning = NULL;
 }
 
@@ -169,4 +217,6 @@ void recall_forget(struct recall *recall)
     free(recall->untold.bytes);
     recall->untold = (struct frame){0};
     recall->began = 0;
+    memset(recall->idle, 0, sizeof recall->idle);
+    atomic_store(&recall->promised, false);
 }

@@ -32,6 +32,11 @@ class Epoch:
         self._show()
         weakref.finalize(self, os.close, self.descriptor)
 
+    @property
+    def now(self) -> int:
+        """The epoch as programs see it: 0 while a change is under way."""
+        return self._page[0]
+
     @contextmanager
     def change(self) -> Iterator[None]:
         """Make a change inside this, and answer nobody that it is made before it ends.

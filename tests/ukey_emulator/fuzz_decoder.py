@@ -55,8 +55,8 @@ class _Face:
         assert isinstance(args, tuple)
         return 0, ()
 
-    def recall(self, *_: Any) -> None:
-        """Take note of a call that the module has answered itself."""
+    def keep_promise(self, application: None, function_name: str, args: tuple[Any, ...]) -> None:
+        self.call(application, function_name, args)
 
 
 def TestOneInput(data: bytes) -> None:  # noqa: N802 - what a fuzzer calls it

@@ -154,6 +154,12 @@ class ScriptedFace:
         answer = self.answers.get(function_name, (OK, ()))
         return answer(*args) if callable(answer) else answer
 
+    def keep_promise(self, application: int, function_name: str, args: tuple[Any, ...]) -> None:
+        self.call(application, function_name, args)
+
+    def sign_again(self, *_: object) -> None:
+        raise NotImplementedError("no signature was given to be made again")
+
     @property
     def args(self) -> tuple[Any, ...]:
         """The arguments of the last call."""

@@ -10,41 +10,13 @@ from typing import Any
 
 import module_host as host
 import pytest
-from module_host import OK, ScriptedFace, attributes, mechanism
+from module_host import OK, attributes, mechanism
+from recalling import KEY, RSA, S, Side, World, data_object, find, label, length
 
 from ukey_emulator.chip import Chip
 from ukey_emulator.cryptoki.application import Application
 from ukey_emulator.cryptoki.session import Session
-from ukey_emulator.epoch import Epoch
-from ukey_emulator.rack.home import Home
-from ukey_emulator.rack.rack import Rack
-from ukey_emulator.rack.server import SOCKET_NAME, ModuleServer
 from ukey_emulator.terms import CKA, CKM, CKO, CKR
-
-S, KEY = 7, 3
-RSA = int(CKM.SHA256_RSA_PKCS)
-
-
-class Side:
-    """A scripted rack with an epoch, and what it was told."""
-
-    def __init__(self, home: Path, told: Callable[[Any, str, bytes], None] | None = None) -> None:
-        self.face = ScriptedFace()
-        self.face.answers["C_GetAttributeValue"] = (OK, ([(5, b"label")],))
-        self.face.answers["C_Sign"] = (OK, (256,))
-        self.epoch = Epoch()
-        self.told: list[str] = []
-        self._place = Home(home)
-        note = told or (lambda _app, name, _payload: self.told.append(name))
-        self.server = ModuleServer(self._place, self.face, self.epoch, note)
-        self.server.start()
-
-    def count(self, name: str) -> int:
-        return sum(called == name for called, _ in self.face.calls)
-
-    def close(self) -> None:
-        self.server.stop()
-        self._place.close(SOCKET_NAME)
 
 
 @pytest.fixture
@@ -62,18 +34,6 @@ def module(side: Side, tmp_path: Path) -> Iterator[host.Module]:
     assert loaded.C_Initialize(None) == OK
     yield loaded
     loaded.C_Finalize(None)
-
-
-def label(module: host.Module, session: int = S, obj: int = KEY, room: int = 20) -> tuple[int, Any]:
-    buffer = ctypes.create_string_buffer(room)
-    query = attributes((int(CKA.LABEL), (buffer, room)))
-    rv = module.C_GetAttributeValue(session, obj, query, 1)
-    return rv, buffer.raw[: query[0].length] if rv == OK else b""
-
-
-def length(module: host.Module, data: bytes = b"data", session: int = S) -> tuple[int, int]:
-    found = c_ulong(9)
-    return module.C_Sign(session, data, len(data), None, byref(found)), found.value
 
 
 def test_the_same_question_crosses_once(side: Side, module: host.Module) -> None:
@@ -104,7 +64,7 @@ def test_what_was_answered_in_the_program_is_told_at_the_end(
 def test_nothing_is_still_to_be_told_when_the_end_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def note(_app: Any, name: str, _payload: bytes) -> None:
+    def note(_app: Any, name: str, _payload: bytes, _seconds: float) -> None:
         time.sleep(0.05)
         told.append(name)
 
@@ -212,61 +172,12 @@ def test_the_length_is_asked_again_for_other_data_and_after_a_failed_beginning(
 # With the real face.
 
 
-class World:
-    """A rack with a key, and programs on it."""
-
-    def __init__(self, home: Path, folder: Path) -> None:
-        self._folder = folder
-        self.rack = Rack(home, lasting=False)
-        self.rack.start()
-        self.rack.keys.new(name="key", label="test")
-        self.programs: list[host.Module] = []
-
-    def program(self) -> tuple[host.Module, int]:
-        """Start a program and log it in; gives it with its session."""
-        folder = self._folder / str(len(self.programs))
-        folder.mkdir()
-        module = host.Module(folder)
-        assert module.C_Initialize(None) == OK
-        self.programs.append(module)
-        session = c_ulong()
-        assert module.C_OpenSession(0, 6, None, None, byref(session)) == OK
-        assert module.C_Login(session.value, 1, b"123456", 6) == OK
-        return module, session.value
-
-    def close(self) -> None:
-        for each in self.programs:
-            each.C_Finalize(None)
-        self.rack.stop()
-
-
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("UKEY_HOME", str(tmp_path / "home"))
     made = World(tmp_path / "home", tmp_path)
     yield made
     made.close()
-
-
-def data_object(module: host.Module, session: int, *, private: bool = False) -> int:
-    template = attributes(
-        (int(CKA.CLASS), int(CKO.DATA).to_bytes(8, "little")),
-        (int(CKA.TOKEN), b"\1"),
-        (int(CKA.PRIVATE), bytes([private])),
-        (int(CKA.LABEL), b"old"),
-    )
-    made = c_ulong()
-    assert module.C_CreateObject(session, template, 4, byref(made)) == OK
-    return made.value
-
-
-def find(module: host.Module, session: int) -> int:
-    template, found, count = attributes((int(CKA.LABEL), b"old")), (c_ulong * 2)(), c_ulong()
-    assert module.C_FindObjectsInit(session, template, 1) == OK
-    assert module.C_FindObjects(session, found, 2, byref(count)) == OK
-    assert module.C_FindObjectsFinal(session) == OK
-    assert count.value == 1
-    return int(found[0])
 
 
 def test_a_change_by_another_program_is_seen_at_once(world: World) -> None:

@@ -25,6 +25,7 @@ from . import (
     verify,
 )
 from .application import Application
+from .repeat import Signing
 from .wire import FUNCTIONS
 
 _CHAPTERS = (
@@ -118,6 +119,24 @@ class Face:
                 code, results = _carry_out(application, name, arguments)
         self._watcher(application, name, arguments, code, time.perf_counter() - begun)
         return code, results
+
+    def keep_promise(
+        self, application: Application, name: str, arguments: tuple[Any, ...]
+    ) -> Signing | None:
+        """Carry out a function that begins an operation, whose answer the program has already.
+
+        A signature that was begun is given, to be made again by `sign_again`.
+        """
+        epoch = self._epoch.now
+        _carry_out(application, name, arguments)
+        return Signing.begun(application, arguments[0], epoch) if name == "C_SignInit" else None
+
+    def sign_again(self, signing: Signing, data: bytes) -> bytes | None:
+        """Begin a signature as before and make it; None where that has to go step by step.
+
+        The caller tells the trace of it.
+        """
+        return signing.sign(data) if signing.epoch == self._epoch.now else None
 
 
 def _carry_out(

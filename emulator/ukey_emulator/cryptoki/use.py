@@ -81,13 +81,26 @@ class Use:
     begin: Callable[[Mechanism, Material, Parameter], object]
 
 
-SIGN = Use("sign", CKF.SIGN, CKA.SIGN, lambda mechanism, *rest: mechanism.sign(*rest))
-VERIFY = Use("verify", CKF.VERIFY, CKA.VERIFY, lambda mechanism, *rest: mechanism.verify(*rest))
+SIGN = Use(
+    "sign", CKF.SIGN, CKA.SIGN, lambda mechanism, key, parameter: mechanism.sign(key, parameter)
+)
+VERIFY = Use(
+    "verify",
+    CKF.VERIFY,
+    CKA.VERIFY,
+    lambda mechanism, key, parameter: mechanism.verify(key, parameter),
+)
 ENCRYPT = Use(
-    "encrypt", CKF.ENCRYPT, CKA.ENCRYPT, lambda mechanism, *rest: mechanism.encrypt(*rest)
+    "encrypt",
+    CKF.ENCRYPT,
+    CKA.ENCRYPT,
+    lambda mechanism, key, parameter: mechanism.encrypt(key, parameter),
 )
 DECRYPT = Use(
-    "decrypt", CKF.DECRYPT, CKA.DECRYPT, lambda mechanism, *rest: mechanism.decrypt(*rest)
+    "decrypt",
+    CKF.DECRYPT,
+    CKA.DECRYPT,
+    lambda mechanism, key, parameter: mechanism.decrypt(key, parameter),
 )
 
 
@@ -95,13 +108,13 @@ SIGN_RECOVER = Use(
     "sign-recover",
     CKF.SIGN_RECOVER,
     CKA.SIGN_RECOVER,
-    lambda mechanism, *rest: mechanism.sign_recover(*rest),
+    lambda mechanism, key, parameter: mechanism.sign_recover(key, parameter),
 )
 VERIFY_RECOVER = Use(
     "verify-recover",
     CKF.VERIFY_RECOVER,
     CKA.VERIFY_RECOVER,
-    lambda mechanism, *rest: mechanism.recover(*rest),
+    lambda mechanism, key, parameter: mechanism.recover(key, parameter),
 )
 VERIFY_SIGNATURE = replace(VERIFY, name="verify-signature")
 

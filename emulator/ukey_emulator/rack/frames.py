@@ -69,37 +69,42 @@ def frames(
     A payload is good until the next one is asked for. The next frame may only come when this one
     has been answered, or if this one is TOLD.
     """
+    head = HEADER.size
     room = memoryview(bytearray(_ROOM))
-    watched = got = 0
+    watched = begin = got = 0  # a frame begins at `begin`, up to `got` something has come
     while True:
-        if not got:
+        if begin == got:
+            if len(room) > _MOST_ROOM:
+                room = memoryview(bytearray(_ROOM))
+            begin = 0
             got, watched = _receive(connection, room, watched, working)
             if not got:
                 return
-        if got < HEADER.size:
-            got = _fill(connection, room, got, HEADER.size)
-        number, size = _read_header(connection, room)
-        if size > len(room):
-            room = _larger(room, size)
-        if got < size:
-            got = _fill(connection, room, got, size)
-        if got != size and not number & TOLD:
+        if got - begin < head:
+            begin, got = _move(room, begin, got)
+            got = _fill(connection, room, got, head)
+        version, number, length = HEADER.unpack_from(room, begin)
+        if version != VERSION or length > FRAME_LIMIT:
+            connection.sendall(bare_answer(HELLO, GENERAL_ERROR))  # for the module to see ours
+            raise WireError(f"a frame has version {version} and {length} bytes")
+        end = begin + head + length
+        if end > got:
+            begin, got = _move(room, begin, got)
+            end = head + length
+            if end > len(room):
+                room = _larger(room, end)
+            got = _fill(connection, room, got, end)
+        if end != got and not number & TOLD:
             raise WireError("a frame came before the last one was answered")
-        yield number, room[HEADER.size : size]
-        got -= size
-        if got:
-            room[:got] = room[size : size + got]
-        elif len(room) > _MOST_ROOM:
-            room = memoryview(bytearray(_ROOM))
+        yield number, room[begin + head : end]
+        begin = end
 
 
-def _read_header(connection: socket.socket, room: memoryview) -> tuple[int, int]:
-    """Give a frame's function number, and its size as a whole."""
-    version, number, length = HEADER.unpack_from(room)
-    if version != VERSION or length > FRAME_LIMIT:
-        connection.sendall(bare_answer(HELLO, GENERAL_ERROR))  # for the module to see ours
-        raise WireError(f"a frame has version {version} and {length} bytes")
-    return number, HEADER.size + length
+def _move(room: memoryview, begin: int, got: int) -> tuple[int, int]:
+    """Move what has come to the front; give where it begins and ends there."""
+    if begin:
+        room[: got - begin] = room[begin:got].tobytes()
+    return 0, got - begin
 
 
 def _receive(

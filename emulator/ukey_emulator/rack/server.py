@@ -4,13 +4,13 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
-from ukey_emulator.cryptoki.wire import FUNCTIONS, WireError, decode, encode
+from ukey_emulator.cryptoki.wire import WireError
 from ukey_emulator.epoch import Epoch
+from ukey_emulator.rack.calls import Calls, Face, Told
 from ukey_emulator.rack.frames import (
-    GENERAL_ERROR,
     HELLO,
     TOLD,
     Hello,
@@ -25,49 +25,10 @@ _log = logging.getLogger(__name__)
 
 SOCKET_NAME = "rack.sock"
 
-_RECALLED = {
-    function.number | TOLD: function.name
-    for function in FUNCTIONS.values()
-    if function.name
-    in {
-        "C_GetSessionInfo",
-        "C_GetAttributeValue",
-        "C_Encrypt",
-        "C_Decrypt",
-        "C_Digest",
-        "C_Sign",
-    }
-}
-"""The calls that the module may answer itself, and then only tells of."""
-
 _OK = 0
 _FINALIZE = 2
 _WAIT_FOR_SLOT_EVENT = 68  # waits, and works not
 _DRAINING = 2.0  # seconds at most: a call that does not end keeps nobody from C_Finalize
-
-
-class Face(Protocol):
-    """What answers the calls: the PKCS#11 face of the rack.
-
-    An application is a program that called C_Initialize; what `attach` gives for it is handed to
-    `call` and `detach` as it is. `call` runs in the connection's thread: a program's threads call
-    at the same time. `detach` comes once, at C_Finalize or when the program has ended, even while
-    `call` waits in another thread, which it has to wake; what that call answers is thrown away.
-    """
-
-    def attach(self, application_id: bytes, pid: int, name: str) -> Any:  # noqa: ANN401
-        """Begin an application: 16 random bytes, the process id and name that it tells."""
-
-    def call(
-        self,
-        application: Any,  # noqa: ANN401
-        function_name: str,
-        args: tuple[Any, ...],
-    ) -> tuple[int, tuple[Any, ...]]:
-        """Answer a call with its return value and results, shaped as wire.py says."""
-
-    def detach(self, application: Any) -> None:  # noqa: ANN401
-        """End an application, its sessions and its login."""
 
 
 class _Application:
@@ -124,7 +85,7 @@ class ModuleServer:
         home: Home,
         face: Face,
         epoch: Epoch | None = None,
-        told: Callable[[Any, str, bytes], None] = lambda *_: None,
+        told: Told = lambda *_: None,
     ) -> None:
         self._home = home
         self._face = face
@@ -247,32 +208,22 @@ class ModuleServer:
         incoming: Iterator[tuple[int, memoryview]],
         application: _Application,
     ) -> None:
-        call = self._face.call
-        face_application = application.face_application
-        send = connection.sendall
+        calls = Calls(self._face, application.face_application, self._told)
+        send, working = connection.sendall, self._working
         for number, payload in incoming:
-            if number in _RECALLED:
-                self._told(face_application, _RECALLED[number], payload.tobytes())
+            if number & TOLD:
+                calls.hear(number - TOLD, payload)
                 continue
-            function = FUNCTIONS.get(number)
-            if function is None or function.local:
-                if number != _FINALIZE or payload:
-                    raise WireError(f"function number {number} is none that the rack answers")
+            if number == _FINALIZE and not payload:
                 application.leave(connection)  # it is the one that is not hung up on
                 application.end()
                 application.drain()
                 send(bare_answer(number, _OK))
                 return
-            args = decode(function, payload)
             if number != _WAIT_FOR_SLOT_EVENT:
-                self._working.add(connection)
-            try:
-                rv, results = call(face_application, function.name, args)
-                answer = encode(function, rv, results)
-            except Exception:  # noqa: BLE001 - a mistake in one call must not end the others
-                _log.exception("%s failed inside the rack", function.name)
-                answer = encode(function, GENERAL_ERROR, ())
+                working.add(connection)
+            answer = calls.answer(number, payload)
             if application.ended:
                 return  # what a call answers that the end has woken is nothing to anyone
             send(answer)
-            self._working.discard(connection)
+            working.discard(connection)

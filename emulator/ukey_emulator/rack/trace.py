@@ -48,15 +48,19 @@ class Trace:
             (next(self._numbers), time.time(), app.pid, app.name, name, shapes, code, seconds)
         )
 
-    def note_told(self, app: Application, name: str, payload: bytes) -> None:
-        """Note a call that the module has answered itself; its time is that of the next call."""
-        shapes: list[Any] | bytes = payload
+    def note_told(
+        self, app: Application, name: str, payload: bytes | memoryview, seconds: float
+    ) -> None:
+        """Note a call that was answered with CKR_OK before it came here, as it was sent."""
+        shapes: list[Any] | bytes
         if len(payload) > _MOST_RAW:
             shapes = _shaped(name, payload)
         elif name in _WITH_DATA:
-            shapes = payload[:_WORDS].ljust(len(payload), b"\0")
+            shapes = bytes(payload[:_WORDS]).ljust(len(payload), b"\0")
+        else:
+            shapes = bytes(payload)
         self._entries.append(
-            (next(self._numbers), time.time(), app.pid, app.name, name, shapes, 0, 0.0)
+            (next(self._numbers), time.time(), app.pid, app.name, name, shapes, 0, seconds)
         )
 
     def since(self, number: int) -> list[dict[str, Any]]:
@@ -114,7 +118,7 @@ def _shapes(name: str, arguments: tuple[Any, ...]) -> list[Any]:
     return shapes
 
 
-def _shaped(name: str, payload: bytes) -> list[Any]:
+def _shaped(name: str, payload: bytes | memoryview) -> list[Any]:
     try:
         return _shapes(name, decode(_NAMED[name], payload))
     except WireError:
