@@ -25,7 +25,7 @@ def tlv(tag: int, *contents: bytes) -> bytes:
     value = b"".join(contents)
     size = len(value)
     length = bytes([size]) if size < 0x80 else b"\x82" + size.to_bytes(2)
-    return tag.to_bytes(1 + tag // 0x100) + length + value
+    return tag.to_bytes((tag.bit_length() + 7) // 8) + length + value
 
 
 def members(data: bytes) -> dict[int, bytes]:

@@ -67,9 +67,9 @@ def _object(parts: list[tuple[int, bytes]]) -> tuple[int, bytes]:
 
 
 def _named(name: bytes) -> int:
-    """Give the tag in a tag list that has one."""
+    """Give the tag in a tag list that has one; Yubico's have three bytes, BER or not."""
     tag = int.from_bytes(name)
-    if not 0 < len(name) <= tlv.LONGEST_TAG or tlv.name(tag) != name:
+    if len(name) > tlv.LONGEST_TAG or tlv.name(tag) != name:
         raise CardRefusal(SW.INCORRECT_DATA, "a tag list of one")
     return tag
 
