@@ -29,8 +29,12 @@ def unseal(master: bytes, context: bytes, sealed: bytes) -> bytes:
     nonce, body = sealed[:_NONCE_LENGTH], sealed[_NONCE_LENGTH:]
     try:
         return AESGCM(master).decrypt(nonce, body, context)
-    except InvalidTag:
-        raise Refusal(CKR.DEVICE_ERROR, "what is sealed has been tampered with") from None
+    except (InvalidTag, ValueError):  # the latter where too few bytes are left
+        raise _tampered() from None
+
+
+def _tampered() -> Refusal:
+    return Refusal(CKR.DEVICE_ERROR, "what is sealed has been tampered with")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,10 @@ class Letterbox:
         """Open what `post` has made; CKR_DEVICE_ERROR where somebody has changed it."""
         key = X25519PrivateKey.from_private_bytes(unseal(master, _KEY, self.private))
         point, sealed = letter[:_POINT_LENGTH], letter[_POINT_LENGTH:]
-        shared = key.exchange(X25519PublicKey.from_public_bytes(point))
+        try:
+            shared = key.exchange(X25519PublicKey.from_public_bytes(point))
+        except ValueError:
+            raise _tampered() from None
         return unseal(self._key(shared, point), context, sealed)
 
     def _key(self, shared: bytes, point: bytes) -> bytes:
