@@ -22,13 +22,13 @@ enum {
 
 enum step { ELSE, REPEATED, BEGIN, WHOLE };
 
-static enum step step_of(unsigned number)
+static enum step step_of(const struct call *call)
 {
-    switch (number) {
+    switch (call->number) {
     case GET_SESSION_INFO: case GET_ATTRIBUTE_VALUE:
         return REPEATED;
     case 30: case 34: case 38: case 43: /* C_EncryptInit, C_DecryptInit, C_DigestInit, C_SignInit */
-        return BEGIN;
+        return call->words[1] ? BEGIN : ELSE; /* without a mechanism they end what is under way */
     case 31: case 35: case 39: case 44: /* C_Encrypt, C_Decrypt, C_Digest, C_Sign */
         return WHOLE;
     default:
@@ -133,7 +133,7 @@ static bool take_idle(struct recall *recall, const struct call *call)
 bool recall_find(struct recall *recall, const struct call *call, const struct frame *request,
                  uint64_t epoch, struct reader *answer)
 {
-    enum step step = step_of(call->number);
+    enum step step = step_of(call);
     struct known *known = &recall->length;
     size_t size = WORDS;
     bool holds = true;
@@ -200,9 +200,9 @@ void recall_learn(struct recall *recall, const struct call *call, const struct f
         if (recall->learning == &recall->length)
             recall->length_began = recall->began;
     }
-    if (rv == CKR_OK && step_of(call->number) == BEGIN)
+    if (rv == CKR_OK && step_of(call) == BEGIN)
         begin(recall, call);
-    if (rv == CKR_OK && step_of(call->number) == WHOLE && call->words[3]) /* not its length alone */
+    if (rv == CKR_OK && step_of(call) == WHOLE && call->words[3]) /* not its length alone */
         recall->idle[place_of(call->number)] = (struct idle){recall->epoch, call->words[0]};
     recall->learning = NULL;
 }

@@ -317,6 +317,17 @@ def test_a_wrong_call_of_it_is_refused_as_ever(world: World) -> None:
     assert sign(module, session)[0] == CKR.OPERATION_NOT_INITIALIZED
 
 
+def test_ending_what_is_not_begun_is_refused_every_time(world: World) -> None:
+    module, session = world.program()
+    private, _ = pair(module, session)
+    for _ in range(3):
+        assert module.C_SignInit(session, ECDSA, private) == OK
+        assert module.C_SignInit(session, None, 0) == OK
+        assert module.C_SignInit(session, ECDSA, private) == OK
+        assert sign(module, session)[0] == OK
+        assert module.C_SignInit(session, None, 0) == CKR.ARGUMENTS_BAD
+
+
 def test_parts_may_follow(world: World) -> None:
     module, session = world.program()
     private, public = pair(module, session)
