@@ -104,7 +104,7 @@ class Rack:
         self.stop()
 
     def _card(self, chip: Chip) -> Card:
-        return Card(chip, self._slots.epoch)
+        return Card(chip, self._slots.epoch, self.trace.note_card)
 
     def _commands(self) -> dict[str, Any]:
         return {

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ukey_emulator.card.card import Exchange
 from ukey_emulator.cryptoki.application import Application
 from ukey_emulator.cryptoki.wire import (
     FUNCTIONS,
@@ -24,13 +25,34 @@ _WORDS = 24  # session, length of the data, room for the output: all but the dat
 _NAMED = {function.name: function for function in FUNCTIONS.values()}
 _ARGUMENTS = {function.name: function.arguments for function in FUNCTIONS.values()}
 _WITH_DATA = frozenset({"C_Encrypt", "C_Decrypt", "C_Digest", "C_Sign"})
+_COMMANDS = {
+    0x20: "VERIFY",
+    0x24: "CHANGE REFERENCE DATA",
+    0x2C: "RESET RETRY COUNTER",
+    0x47: "GENERATE ASYMMETRIC KEY PAIR",
+    0x87: "GENERAL AUTHENTICATE",
+    0xA4: "SELECT",
+    0xC0: "GET RESPONSE",
+    0xCB: "GET DATA",
+    0xDB: "PUT DATA",
+    # Yubico's
+    0xF6: "MOVE KEY",
+    0xF7: "GET METADATA",
+    0xF8: "GET SERIAL",
+    0xF9: "ATTEST",
+    0xFA: "SET PIN RETRIES",
+    0xFB: "RESET",
+    0xFD: "GET VERSION",
+    0xFE: "IMPORT KEY",
+    0xFF: "SET MANAGEMENT KEY",
+}
 _CODES = {int(code): f"CKR_{code.name}" for code in CKR}
 _MECHANISMS = frozenset(map(int, CKM))
 _ATTRIBUTES = frozenset(map(int, CKA))
 
 
 class Trace:
-    """The last calls of all applications, numbered from 1."""
+    """The last calls of all applications and commands of all cards, numbered from 1."""
 
     def __init__(self) -> None:
         self._entries: deque[tuple[Any, ...]] = deque(maxlen=_KEPT)
@@ -62,6 +84,10 @@ class Trace:
         self._entries.append(
             (next(self._numbers), time.time(), app.pid, app.name, name, shapes, 0, seconds)
         )
+
+    def note_card(self, exchange: Exchange) -> None:
+        """Note a command that a card has answered; whose it was, no card knows."""
+        self._entries.append((next(self._numbers), time.time(), exchange))
 
     def since(self, number: int) -> list[dict[str, Any]]:
         """Give the calls after that number, oldest first, as JSON can hold them."""
@@ -126,6 +152,8 @@ def _shaped(name: str, payload: bytes | memoryview) -> list[Any]:
 
 
 def _readable(entry: tuple[Any, ...]) -> dict[str, Any]:
+    if isinstance(entry[2], Exchange):
+        return _readable_exchange(*entry)
     number, when, pid, program, name, shapes, code, seconds = entry
     if isinstance(shapes, bytes):
         shapes = _shaped(name, shapes)
@@ -142,6 +170,25 @@ def _readable(entry: tuple[Any, ...]) -> dict[str, Any]:
         "arguments": arguments,
         "rv": _CODES.get(code, hex(code)),
         "us": round(seconds * 1e6),
+    }
+
+
+def _readable_exchange(number: int, when: float, exchange: Exchange) -> dict[str, Any]:
+    instruction = exchange.header[1] if len(exchange.header) > 1 else None
+    return {
+        "n": number,
+        "time": when,
+        "pid": 0,
+        "program": "card",
+        "function": _COMMANDS.get(instruction or 0, f"APDU {exchange.header.hex().upper()}"),
+        "arguments": {
+            "header": exchange.header.hex().upper(),
+            "told": exchange.told.hex().upper(),
+            "sent": f"{exchange.sent} bytes",
+            "received": f"{exchange.received} bytes",
+        },
+        "rv": f"SW_{exchange.sw:04X}",
+        "us": round(exchange.seconds * 1e6),
     }
 
 
