@@ -3,12 +3,14 @@
 import contextlib
 import glob
 import os
+import re
 import shutil
 import signal
 import socket
 import string
 import struct
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +71,9 @@ class Pcscd:
     def start(self) -> None:
         """Start it and wait until it answers; PcscdError if it cannot be or does not."""
         program, driver = _installed()
+        most = _most_readers(program)
+        if self._entries * _SLOTS > most:
+            raise PcscdError(f"this pcscd has no more than {most} readers")
         with contextlib.ExitStack() as made:
             folder = Path(made.enter_context(tempfile.TemporaryDirectory(prefix="ukey-pcscd-")))
             self.socket = folder / "pcscd.comm"
@@ -189,12 +194,25 @@ def _installed() -> tuple[str, Path]:
     return program, Path(driver)
 
 
+def _most_readers(program: str) -> int:
+    told = re.search(r"MAX_READERS_CONTEXTS: (\d+)", _told(program, "--version"))
+    return int(told[1]) if told else sys.maxsize  # since 2.5 there is no limit
+
+
 def _command(program: str, folder: Path) -> list[str]:
     command = [program, "--foreground", "--config", os.fspath(folder / "reader.conf.d")]
-    told = subprocess.run([program, "--help"], capture_output=True, text=True, check=False).stdout
-    if "--disable-polkit" in told:
+    if "--disable-polkit" in _told(program, "--help"):
         command.append("--disable-polkit")  # its socket is for this user alone as it is
     return command
+
+
+def _told(program: str, question: str) -> str:
+    try:
+        return subprocess.run(
+            [program, question], capture_output=True, text=True, check=False, timeout=_STARTING
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired) as fault:
+        raise PcscdError(f"{program} tells nothing of itself: {fault}") from fault
 
 
 def _environment() -> dict[str, str]:

@@ -47,7 +47,7 @@ class Link:
         self._changed = threading.Condition()
         self._card: Card | None = None
         self._connection: socket.socket | None = None
-        self._asked = 0  # how often for the ATR, since the card was put in
+        self._at_work = False
         self._closed = False
         self._thread = threading.Thread(target=self._run, daemon=True, name=f"ukey-vpcd-{port}")
         self._thread.start()
@@ -61,13 +61,9 @@ class Link:
         self._change(None)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the card is at work, at most so long; false if it is not.
-
-        That is when the reader has asked for the ATR a second time: first it looks whether there
-        is a card, and then powers it.
-        """
+        """Wait until the reader has seen the card and powered it, at most so long; false if not."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._asked > 1, seconds)
+            return self._changed.wait_for(lambda: self._at_work, seconds)
 
     def close(self) -> None:
         """Take the card out for good; the thread has ended then."""
@@ -79,7 +75,7 @@ class Link:
     def _change(self, card: Card | None) -> None:
         with self._changed:
             self._card = card
-            self._asked = 0
+            self._at_work = False
             if self._connection is not None:
                 # Wakes the thread and sends nothing: how the connection ends, _hang_up says.
                 with contextlib.suppress(OSError):
@@ -134,19 +130,22 @@ class Link:
         return None
 
     def _hang_up(self, connection: socket.socket) -> None:
-        """Break off with a reset.
+        """Break off in the middle of an answer, with a reset.
 
-        To vpcd an orderly end is an empty answer to the command that it has sent, and programs see
-        one that succeeded; a reset is a fault of the transmission (SCARD_E_NOT_TRANSACTED).
+        To vpcd anything else is an empty answer to the command that it may just have sent, and the
+        program sees one that succeeded; this is a fault of the transmission to both
+        (SCARD_E_NOT_TRANSACTED).
         """
         with self._changed:
             self._connection = None
         with connection, contextlib.suppress(OSError):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST)
+            connection.sendall(_LENGTH.pack(_LENGTH.size))
 
     def _serve(self, card: Card, connection: socket.socket) -> None:
         """Answer the reader's messages until it hangs up or the card is taken out."""
         received = bytearray()
+        powered = False
         while (message := _receive(connection, received)) is not None and self._card is card:
             if len(message) > 1:
                 answer = card.transmit(message)
@@ -157,13 +156,14 @@ class Link:
                 answer = card.atr
             else:
                 _control(card, message)
+                powered = message == _POWER_ON
                 continue
             if self._card is not card:
                 return
             connection.sendall(_LENGTH.pack(len(answer)) + answer)
-            if len(message) == 1:
+            if powered and not self._at_work:
                 with self._changed:
-                    self._asked += self._card is card
+                    self._at_work = self._card is card
                     self._changed.notify_all()
 
 
