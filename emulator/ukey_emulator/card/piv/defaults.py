@@ -16,12 +16,12 @@ _EXPIRES = b"20991231"
 
 
 def guid(serial: str) -> bytes:
-    """Give the serial number as a GUID: programs that read this show the number as it is."""
+    """Give the serial number as a GUID: programs that read this show its end, as OpenSC does."""
     try:
         number = bytes.fromhex(serial)
     except ValueError:
         number = serial.encode()
-    return number[:_GUID_LENGTH].ljust(_GUID_LENGTH, b"\0")
+    return number[-_GUID_LENGTH:].rjust(_GUID_LENGTH, b"\0")
 
 
 def holder(serial: str) -> bytes:
@@ -40,7 +40,7 @@ def holder(serial: str) -> bytes:
 def capabilities(serial: str) -> bytes:
     """Give the card capability container (SP 800-73-5 Part 1 §3.1.1)."""
     # RID of the GSC, manufacturer and type of card, then what tells cards apart.
-    identifier = bytes.fromhex("A000000116FF02") + guid(serial)[:14]
+    identifier = bytes.fromhex("A000000116FF02") + guid(serial)[-14:]
     return b"".join(
         (
             tlv.pack(0xF0, identifier),

@@ -1,0 +1,163 @@
+"""yubico-piv-tool and OpenSC as judges of the card; what they make is checked by OpenSSL.
+
+The card is the same key that the PKCS#11 module shows.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from token_under_test import TokenUnderTest, emulated_token
+
+from ukey_emulator.remote import RackProcess
+
+OPENSC = "opensc-pkcs11.so"
+MANAGEMENT_KEY = "112233445566778811223344556677881122334455667700"
+DIGEST = bytes(range(32))
+
+
+class CardUnderTest:
+    """The token as a card in a reader, for programs that speak to it through PC/SC."""
+
+    def __init__(self, token: TokenUnderTest, socket: Path, folder: Path) -> None:
+        self.token = token
+        self.folder = folder
+        self._extra = {"PCSCLITE_CSOCK_NAME": str(socket)}
+
+    def run(self, *words: str | Path, expect: int = 0) -> str:
+        """Run a program; see `TokenUnderTest.run`."""
+        return self.token.run(*words, expect=expect, extra=self._extra, cwd=self.folder)
+
+    def yubico(self, *words: str | Path, expect: int = 0) -> str:
+        """Run yubico-piv-tool."""
+        return self.run("yubico-piv-tool", "--reader=ukeylab", *words, expect=expect)
+
+    def opensc(self, *words: str | Path, expect: int = 0) -> str:
+        """Run pkcs11-tool on OpenSC's own module, which knows nothing but the card."""
+        return self.run("pkcs11-tool", "--module", OPENSC, *words, expect=expect)
+
+    def certified(self, slot: str, algorithm: str) -> Path:
+        """Have a key made, and its attestation for its certificate; give its public key."""
+        public, certificate = f"{slot}.pub", f"{slot}.pem"
+        self.yubico("-a", "generate", "-s", slot, "-A", algorithm, "-o", public)
+        self.yubico("-a", "attest", "-s", slot, "-o", certificate)
+        self.yubico("-a", "import-certificate", "-s", slot, "-i", certificate)
+        return self.folder / public
+
+    def verify(self, public: Path, signature: str, *options: str) -> None:
+        """Have OpenSSL judge a signature of the digest."""
+        words = ("-verify", "-pubin", "-inkey", public, "-in", "digest", "-sigfile", signature)
+        self.token.run("openssl", "pkeyutl", *words, *options, cwd=self.folder)
+
+    def write(self, name: str, content: bytes) -> str:
+        """Put a file into the folder where programs run."""
+        (self.folder / name).write_bytes(content)
+        return name
+
+
+@pytest.fixture
+def card(rack: RackProcess, tmp_path: Path) -> Iterator[CardUnderTest]:
+    """Give a fresh key's card, the only one in a reader."""
+    with emulated_token(rack, initialized=True) as token:
+        yield CardUnderTest(token, rack.readers_socket, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("slot", "algorithm"),
+    [("9a", "RSA2048"), ("9c", "ECCP256"), ("9d", "ECCP384"), ("9e", "ECCP256"), ("95", "RSA2048")],
+)
+def test_yubicos_tool_makes_attests_and_uses_a_key(
+    card: CardUnderTest, slot: str, algorithm: str
+) -> None:
+    card.certified(slot, algorithm)
+    card.yubico("-a", "read-certificate", "-s", "f9", "-o", "f9.pem")
+    chain = card.token.run("openssl", "verify", "-CAfile", "f9.pem", f"{slot}.pem", cwd=card.folder)
+    assert chain == f"{slot}.pem: OK\n"
+    certificate = ("-s", slot, "-i", f"{slot}.pem")
+    pin = ("-a", "verify-pin", "-P", card.token.pin)
+    assert "Successful" in card.yubico(*pin, "-a", "test-signature", *certificate)
+    if slot != "9c":
+        assert "Successfully performed" in card.yubico(*pin, "-a", "test-decipher", *certificate)
+    assert f"Slot {slot}" in card.yubico("-a", "status")
+
+
+def test_yubicos_tool_brings_a_key_and_the_card_does_not_attest_it(card: CardUnderTest) -> None:
+    card.token.run("openssl", "genrsa", "-out", "key.pem", "2048", cwd=card.folder)
+    card.yubico("-a", "import-key", "-s", "9a", "-i", "key.pem", "--pin-policy=once")
+    card.yubico("-a", "attest", "-s", "9a", expect=1)
+    make = ("openssl", "req", "-x509", "-key", "key.pem", "-subj", "/CN=brought", "-out", "c.pem")
+    card.token.run(*make, cwd=card.folder)
+    pin = ("-a", "verify-pin", "-P", card.token.pin)
+    assert "Successful" in card.yubico(*pin, "-a", "test-signature", "-s", "9a", "-i", "c.pem")
+
+
+def test_yubicos_tool_replaces_the_management_key(card: CardUnderTest) -> None:
+    card.yubico("-a", "set-mgm-key", f"--new-key={MANAGEMENT_KEY}")
+    generate = ("-a", "generate", "-s", "9a", "-A", "ECCP256", "-o", "public.pem")
+    assert "Failed authentication" in card.yubico(*generate, expect=1)
+    card.yubico(f"--key={MANAGEMENT_KEY}", *generate)
+
+
+def test_opensc_signs_with_each_key(card: CardUnderTest) -> None:
+    digest = card.write("digest", DIGEST)
+    login = ("--login", "--pin", card.token.pin)
+    rsa = card.certified("9a", "RSA2048")
+    for mechanism, options in (
+        ("RSA-PKCS", ()),
+        ("RSA-PKCS-PSS", ("--hash-algorithm", "SHA256", "--mgf", "MGF1-SHA256")),
+    ):
+        to = ("-i", digest, "-o", "signature")
+        card.opensc(*login, "--sign", "-m", mechanism, *options, "--id", "01", *to)
+        padding = ("-pkeyopt", f"rsa_padding_mode:{'pss' if options else 'pkcs1'}")
+        card.verify(rsa, "signature", *padding, *(("-pkeyopt", "digest:sha256") if options else ()))
+    for ident, slot in (("02", "9c"), ("04", "9e")):
+        curve = card.certified(slot, "ECCP256")
+        to = ("-i", digest, "-o", "signature", "--signature-format", "openssl")
+        card.opensc(*login, "--sign", "-m", "ECDSA", "--id", ident, *to)
+        card.verify(curve, "signature")
+
+
+def test_opensc_deciphers_and_agrees(card: CardUnderTest) -> None:
+    card.write("secret", DIGEST)
+    login = ("--login", "--pin", card.token.pin)
+    public = card.certified("9d", "RSA2048")
+    encrypt = ("-encrypt", "-pubin", "-inkey", public, "-in", "secret", "-out", "sealed")
+    card.token.run("openssl", "pkeyutl", *encrypt, cwd=card.folder)
+    card.opensc(*login, "--decrypt", "-m", "RSA-PKCS", "--id", "03", "-i", "sealed", "-o", "clear")
+    assert (card.folder / "clear").read_bytes() == DIGEST
+    public = card.certified("9d", "ECCP256")
+    make = ("-name", "prime256v1", "-genkey", "-noout", "-out", "other.pem")
+    card.token.run("openssl", "ecparam", *make, cwd=card.folder)
+    point = ("-in", "other.pem", "-pubout", "-outform", "DER", "-out", "other.der")
+    card.token.run("openssl", "pkey", *point, cwd=card.folder)
+    derive = ("-m", "ECDH1-DERIVE", "--id", "03", "-i", "other.der", "-o", "shared")
+    card.opensc(*login, "--derive", *derive)
+    agree = ("-derive", "-inkey", "other.pem", "-peerkey", public, "-out", "expected")
+    card.token.run("openssl", "pkeyutl", *agree, cwd=card.folder)
+    shared, expected = ((card.folder / name).read_bytes() for name in ("shared", "expected"))
+    assert shared == expected
+
+
+def test_openscs_own_test_finds_no_fault(card: CardUnderTest) -> None:
+    card.certified("9a", "RSA2048")
+    told = card.opensc("--login", "--pin", card.token.pin, "--test")
+    assert "No errors" in told
+    assert "RSA-X-509: OK" in told
+
+
+def test_one_key_has_two_faces(card: CardUnderTest) -> None:
+    """What the card makes the module signs with, and both tell the same serial number."""
+    digest = card.write("digest", DIGEST)
+    public = card.certified("9a", "RSA2048")
+    ours = ("pkcs11-tool", "--module", card.token.module, "--slot", str(card.token.slot))
+    to = ("--id", "01", "-i", digest, "-o", "signature")
+    card.run(*ours, "--login", "--pin", card.token.pin, "--sign", "-m", "RSA-PKCS", *to)
+    card.verify(public, "signature")
+    serials = [
+        line.split(":")[1].strip().upper()
+        for told in (card.opensc("--list-slots"), card.run(*ours, "--list-slots"))
+        for line in told.splitlines()
+        if "serial num" in line
+    ]
+    assert len(set(serials)) == 1
+    assert set(serials[0]) != {"0"}
