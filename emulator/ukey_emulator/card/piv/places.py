@@ -81,13 +81,14 @@ def settle(table: Table, keys: Collection[Object], certified: Collection[bytes])
 
 
 def _promote(table: Table, by_name: dict[bytes, Object]) -> None:
-    """Let keys go up to slots that suit them better, the oldest first."""
+    """Let keys go up to slots that suit them better, the oldest first; all retired are alike."""
     slots = {place.key: slot for slot, place in table.items() if place.key and not place.fixed}
     for name, key in by_name.items():
         if name not in slots:
             continue
-        suitable = _suitable(key)
-        better = suitable[: suitable.index(slots[name])] if slots[name] in suitable else suitable
+        better = [slot for slot in _suitable(key) if slot not in RETIRED]
+        if slots[name] in better:
+            better = better[: better.index(slots[name])]
         slot = _free(table, better)
         if slot is not None:
             table[slot] = table.pop(slots[name])
