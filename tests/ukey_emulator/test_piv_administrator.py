@@ -91,6 +91,9 @@ def test_a_challenge_is_good_once(piv: PivProgram) -> None:
     right = encrypt(challenge(piv))
     assert piv.refused(TRIPLE_DES, tlv(0x85, right)) == 0x6A80
     assert piv.refused(TRIPLE_DES, tlv(0x82, right)) == 0x6982
+    right = encrypt(challenge(piv))
+    assert piv.sw(0x87, TRIPLE_DES, 0x9B, b"\x7c") == 0x6A80
+    assert piv.refused(TRIPLE_DES, tlv(0x82, right)) == 0x6982
     assert not piv.manages
 
 

@@ -8,10 +8,11 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from piv_program import ED25519, P256, P384, RSA2048, X25519, PivProgram, members, tlv, within
-from program import Program
+from program import Program, attributes
 from test_piv_import import rsa_parts, scalar
 
-from ukey_emulator.terms import CKA, CKO, CKU
+from ukey_emulator.cryptoki.wire import Mechanism
+from ukey_emulator.terms import CKA, CKM, CKO, CKU
 
 CERTIFICATE = tlv(0x5C, bytes.fromhex("5FFF01"))
 YUBICO = "1.3.6.1.4.1.41482.3"
@@ -172,3 +173,34 @@ def test_a_reset_brings_back_a_key_that_attests(piv: PivProgram) -> None:
     piv.manage()
     piv.generate(0x9A, P256)
     attested(piv, 0x9A).verify_directly_issued_by(issuer(piv))
+
+
+@pytest.mark.parametrize(
+    ("private", "sw"),
+    [
+        ({"SENSITIVE": True, "EXTRACTABLE": False}, 0x9000),
+        ({"SENSITIVE": True, "EXTRACTABLE": True}, 0x6A80),
+        ({"SENSITIVE": False, "EXTRACTABLE": False}, 0x6A80),
+    ],
+)
+def test_a_key_that_may_have_left_is_not_attested(
+    piv: PivProgram, program: Program, private: dict[str, bool], sw: int
+) -> None:
+    """Made here it was, but through PKCS#11, where it could be wrapped or read."""
+    session = program.open(user=CKU.USER)
+    program.C_GenerateKeyPair(
+        session,
+        Mechanism(CKM.EC_KEY_PAIR_GEN, None),
+        attributes(TOKEN=True, EC_PARAMS=bytes.fromhex("06082a8648ce3d030107"), ID=b"\x01"),
+        attributes(TOKEN=True, PRIVATE=True, SIGN=True, ID=b"\x01", **private),
+        True,
+        True,
+    )
+    origin = b"\x01" if sw == 0x9000 else b"\x02"
+    assert members(piv.ok(0xF7, 0x00, 0x9A))[0x03] == origin
+    assert piv.sw(0xF9, 0x9A, 0x00) == sw
+    # What it is now does not undo what it was.
+    for handle in program.find(session, CLASS=int(CKO.PRIVATE_KEY)):
+        if private["EXTRACTABLE"]:
+            program.C_SetAttributeValue(session, handle, attributes(EXTRACTABLE=False))
+    assert piv.sw(0xF9, 0x9A, 0x00) == sw

@@ -15,6 +15,8 @@ _OUTSIDE: dict[int, tuple[CKA, ...]] = {
     CKO.PRIVATE_KEY: (
         *_KEY,
         CKA.LOCAL,
+        CKA.ALWAYS_SENSITIVE,
+        CKA.NEVER_EXTRACTABLE,
         CKA.ALWAYS_AUTHENTICATE,
         CKA.SIGN,
         CKA.DECRYPT,

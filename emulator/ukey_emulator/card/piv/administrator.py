@@ -56,7 +56,7 @@ class _Key:
         return self._cipher.encryptor().update(block)
 
 
-def authenticate(piv: "Piv", algorithm: int, template: dict[int, bytes]) -> bytes:
+def authenticate(piv: "Piv", command: Command) -> bytes:
     """Carry out one step with 9B; what a step begins only the very next one can end.
 
     6A86 for an algorithm that is not the key's, 6A80 for a template that is no step or blocks of
@@ -66,12 +66,12 @@ def authenticate(piv: "Piv", algorithm: int, template: dict[int, bytes]) -> byte
     challenge, witness = state.challenge, state.witness
     state.challenge = state.witness = None
     # 00 is an old name of 3TDEA.
-    if (algorithm or TRIPLE_DES) != piv.management.algorithm:
-        raise CardRefusal(SW.INCORRECT_P1_P2, f"9B is no key of algorithm {algorithm:02X}")
+    if (command.p1 or TRIPLE_DES) != piv.management.algorithm:
+        raise CardRefusal(SW.INCORRECT_P1_P2, f"9B is no key of algorithm {command.p1:02X}")
     key = _Key(piv.management.algorithm, piv.management.key)
     # Whoever asks for an answer may leave an empty place for it, and most do not.
     silent: tuple[dict[int, bytes], ...] = ({}, {Part.RESPONSE: b""})
-    match template:
+    match tlv.members(tlv.only(TEMPLATE, command.data)):
         case {Part.CHALLENGE: b"", **rest} if not rest:
             state.challenge = secrets.token_bytes(key.block)
             return _answer(Part.CHALLENGE, state.challenge)

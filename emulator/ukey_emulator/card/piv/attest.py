@@ -75,8 +75,12 @@ def attest(piv: "Piv", command: Command) -> bytes:
 
 def prepare(piv: "Piv") -> None:
     """See to it that F9 is as the factory leaves it, unless somebody has changed it since."""
-    if piv.chip.noted(_PREPARED) is not None:
-        return
+    with piv.chip.undisturbed():
+        if piv.chip.noted(_PREPARED) is None:
+            _prepare(piv)
+
+
+def _prepare(piv: "Piv") -> None:
     held = piv.keys.held(ATTESTATION)
     if held is None:
         held = piv.keys.put(

@@ -22,8 +22,7 @@ def general_authenticate(piv: "Piv", command: Command) -> bytes:
     data that does not fit, 6982 where the PIN or the management key is wanted first.
     """
     if command.p2 == MANAGEMENT:
-        template = tlv.members(tlv.only(TEMPLATE, command.data))
-        return administrator.authenticate(piv, command.p1, template)
+        return administrator.authenticate(piv, command)
     if command.p2 not in SLOTS or command.p2 == ATTESTATION:
         raise CardRefusal(SW.INCORRECT_P1_P2, f"no key {command.p2:02X} to be used")
     held = piv.keys.held(command.p2)
@@ -31,8 +30,7 @@ def general_authenticate(piv: "Piv", command: Command) -> bytes:
         raise CardRefusal(SW.INCORRECT_DATA, f"no key in {command.p2:02X}")
     if command.p1 != held.algorithm:
         raise CardRefusal(SW.INCORRECT_P1_P2, f"the key is one of {held.algorithm.name}")
-    template = tlv.members(tlv.only(TEMPLATE, command.data))
-    match template:
+    match tlv.members(tlv.only(TEMPLATE, command.data)):
         case {Part.RESPONSE: b"", Part.CHALLENGE: bytes(challenge), **rest} if not rest:
             answer = private_key.respond(_authorised(piv, held), challenge)
         case {Part.RESPONSE: b"", Part.EXPONENTIATION: bytes(point), **rest} if not rest:

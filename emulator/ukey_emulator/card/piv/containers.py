@@ -43,7 +43,7 @@ class Containers:
                 return None
             touch = sight.table[slot].touch
             algorithm, public = loaded
-            return Held(slot, algorithm, _pin_policy(key), touch, key.flag(CKA.LOCAL), public)
+            return Held(slot, algorithm, _pin_policy(key), touch, _stayed(key), public)
 
     def private(self, slot: int) -> Object:
         """Give the private key in a slot, loaded.
@@ -199,6 +199,11 @@ class Containers:
     def _exchange(self, old: Collection[Object], new: Collection[Object], table: Table) -> None:
         require_destroyable(old)
         self._chip.exchange(old, new, {TABLE: places.pack(table)})
+
+
+def _stayed(key: Object) -> bool:
+    """Tell whether a key was made here and has never been elsewhere, nor could have been."""
+    return all(map(key.flag, (CKA.LOCAL, CKA.ALWAYS_SENSITIVE, CKA.NEVER_EXTRACTABLE)))
 
 
 def _pin_policy(key: Object) -> PinPolicy:
