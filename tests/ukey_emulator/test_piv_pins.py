@@ -13,10 +13,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from piv_program import PivProgram, tlv
 from program import SO_PIN, Program
 
 from ukey_emulator.card.card import Card
-from ukey_emulator.chip import Chip
+from ukey_emulator.chip import Chip, PinRefusal, Role
 from ukey_emulator.chip.chip import Factory
 from ukey_emulator.epoch import Epoch
 from ukey_emulator.terms import CKR, CKU
@@ -310,7 +311,7 @@ def test_a_wiped_token_knows_nobody_and_has_no_pin(card: Card, program: Program)
 
 
 class Pins(RuleBasedStateMachine):
-    """PIN and PUK against a plain model of them."""
+    """PIN, PUK and the management key against a plain model of them."""
 
     folder: Path
     pins = st.sampled_from([PIN, PUK, WRONG, OTHER])
@@ -321,19 +322,19 @@ class Pins(RuleBasedStateMachine):
         factory = Factory.of(b"123456", b"12345678", tries)
         self.chip = Chip.make(self.folder / uuid.uuid4().hex, "1", "key", factory, lasting=False)
         self.card = Card(self.chip, Epoch())
-        self.card.power_on()
+        self.piv = PivProgram(self.card)
         self.pin, self.puk = PIN, PUK
-        self.left = {"pin": tries, "puk": tries}
-        self.verified = False
+        self.most = self.left = {"pin": tries, "puk": tries}
+        self.verified = self.managed = False
 
     def compared(self, name: str, given: bytes) -> int:
         """Compare a PIN with the model's, and count."""
         if not self.left[name]:
             return BLOCKED
         if given == getattr(self, name):
-            self.left[name] = self.tries
+            self.left = {**self.left, name: self.most[name]}
             return 0x9000
-        self.left[name] -= 1
+        self.left = {**self.left, name: self.left[name] - 1}
         return 0x63C0 | self.left[name]
 
     @rule(pin=pins)
@@ -347,7 +348,7 @@ class Pins(RuleBasedStateMachine):
         sw = self.compared(name, old)
         if sw == 0x9000:
             setattr(self, name, new)
-        if name == "pin":
+        if name == "pin" and sw != BLOCKED:
             self.verified = sw == 0x9000
         assert change(self.card, old, new, 0x80 if name == "pin" else 0x81) == sw
 
@@ -355,7 +356,7 @@ class Pins(RuleBasedStateMachine):
     def unblock(self, puk: bytes, new: bytes) -> None:
         sw = self.compared("puk", puk)
         if sw == 0x9000:
-            self.pin, self.left["pin"] = new, self.tries
+            self.pin, self.left = new, {**self.left, "pin": self.most["pin"]}
         elif sw != BLOCKED:
             self.verified = False
         assert unblock(self.card, puk, new) == sw
@@ -364,7 +365,42 @@ class Pins(RuleBasedStateMachine):
     def nonsense(self, data: bytes) -> None:
         assert verify(self.card, data) == (0x6A80 if self.left["pin"] else BLOCKED)
 
-    @rule(how=st.sampled_from(["reset", "power_off", "log_out", "select", "select_other"]))
+    @rule(name=st.sampled_from(["pin", "puk"]), pin=pins)
+    def log_in_by_the_other_face(self, name: str, pin: bytes) -> None:
+        role = Role.USER if name == "pin" else Role.SO
+        sw = self.compared(name, pin)
+        try:
+            self.chip.log_in(role, pin.rstrip(b"\xff"))
+        except PinRefusal:
+            assert sw != 0x9000
+        else:
+            assert sw == 0x9000
+            self.chip.log_out(role)
+
+    @rule()
+    def authenticate(self) -> None:
+        self.piv.manage()
+        self.managed = True
+
+    @rule()
+    def authenticate_wrongly(self) -> None:
+        self.piv.step(0x03, tlv(0x81))
+        assert self.piv.refused(0x03, tlv(0x82, bytes(8))) == 0x6982
+        self.managed = False
+
+    @rule()
+    def put(self) -> None:
+        assert self.piv.manages == self.managed
+
+    @rule(pin=st.integers(1, 4), puk=st.integers(1, 4))
+    def set_tries(self, pin: int, puk: int) -> None:
+        allowed = self.managed and self.verified
+        assert send(self.card, 0xFA, pin, puk) == (0x9000 if allowed else 0x6982)
+        if allowed:
+            self.pin, self.puk, self.verified = PIN, PUK, False
+            self.most = self.left = {"pin": pin, "puk": puk}
+
+    @rule(how=st.sampled_from(["reset", "power_off", "select", "select_other"]))
     def end(self, how: str) -> None:
         match how:
             case "reset":
@@ -372,14 +408,17 @@ class Pins(RuleBasedStateMachine):
             case "power_off":
                 self.card.power_off()
                 self.card.power_on()
-            case "log_out":
-                assert verify(self.card, p1=0xFF) == 0x9000
             case "select":
                 assert select(self.card, PIV) == 0x9000
                 return
             case "select_other":
                 select(self.card, MANAGEMENT)
                 select(self.card, PIV)
+        self.verified = self.managed = False
+
+    @rule()
+    def log_out(self) -> None:
+        assert verify(self.card, p1=0xFF) == 0x9000
         self.verified = False
 
     @rule()
@@ -387,8 +426,9 @@ class Pins(RuleBasedStateMachine):
         blocked = not any(self.left.values())
         assert send(self.card, 0xFB, 0, 0) == (0x9000 if blocked else 0x6985)
         if blocked:
-            self.pin, self.puk, self.verified = PIN, PUK, False
-            self.left = dict.fromkeys(self.left, self.tries)
+            self.pin, self.puk = PIN, PUK
+            self.verified = self.managed = False
+            self.most = self.left = {"pin": self.tries, "puk": self.tries}
 
     @invariant()
     def tells_the_same(self) -> None:
@@ -402,7 +442,7 @@ class Pins(RuleBasedStateMachine):
         self.chip.close()
 
 
-def test_the_pins_are_a_plain_model(tmp_path: Path) -> None:
+def test_who_may_do_what_is_a_plain_model(tmp_path: Path) -> None:
     Pins.folder = tmp_path
     run_state_machine_as_test(
         Pins, settings=settings(max_examples=60, stateful_step_count=25, deadline=None)
