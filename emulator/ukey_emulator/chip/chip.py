@@ -13,7 +13,7 @@ from ukey_emulator.terms import CKA, CKO, CKR
 
 from .guard import Guard
 from .identity import Identity
-from .letterbox import Letterbox, seal, unseal
+from .letterbox import Letterbox, Pair, seal, unseal
 from .mechanisms import MECHANISMS, Mechanism, find
 from .objects import Object, Shelf, Template, amended
 from .objects.kinds import number, pack_template, unpack_template
@@ -30,16 +30,21 @@ _PROFILE = number(CKO.PROFILE)
 
 @dataclass(frozen=True, slots=True)
 class Factory:
-    """How fresh keys leave the factory: their PINs, turned into wrapping keys only once."""
+    """How fresh keys leave the factory: with the same PINs and the same pair for the letterbox.
+
+    Both cost more than all else of a key and so are made only once. A token that is initialised or
+    wiped has its own.
+    """
 
     user: Lock
     so: Lock
     tries: int
+    pair: Pair
 
     @classmethod
     def of(cls, pin: bytes, so_pin: bytes, tries: int) -> "Factory":
         """Prepare to make keys with these PINs and that many tries for each."""
-        return cls(Lock.of(pin), Lock.of(so_pin), tries)
+        return cls(Lock.of(pin), Lock.of(so_pin), tries, Pair.make())
 
 
 class Chip:
@@ -47,7 +52,7 @@ class Chip:
 
     Objects that belong to sessions live outside; the chip keeps only those on the token. All
     methods may be called by many threads. `revision` is another number after each change of what
-    is on the token, `era` after each wipe: with it all earlier logins have ended.
+    is on the token, `era` after each wipe and once it is closed: with it all logins have ended.
     """
 
     def __init__(self, store: Store) -> None:
@@ -104,7 +109,7 @@ class Chip:
             if factory is not None:
                 master = secrets.token_bytes(MASTER_LENGTH)
                 store.put_fact("tries", str(factory.tries).encode())
-                _put_letterbox(store, Letterbox.make(master))
+                _put_letterbox(store, Letterbox.make(master, factory.pair))
                 store.put_pin(Role.SO, PinRecord.seal(factory.so, master, factory.tries))
                 store.put_pin(Role.USER, PinRecord.seal(factory.user, master, factory.tries))
         return cls(store)
@@ -113,6 +118,8 @@ class Chip:
         """Close the file; the chip is dead afterwards."""
         with self._lock:
             self._forget()
+            self.era += 1
+            self.revision += 1
             self._store.close()
 
     # Mechanisms

@@ -38,6 +38,20 @@ def _tampered() -> Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """The key pair of a letterbox, not sealed yet."""
+
+    public: bytes
+    private: bytes
+
+    @classmethod
+    def make(cls) -> "Pair":
+        """Make a pair."""
+        key = X25519PrivateKey.generate()
+        return cls(key.public_key().public_bytes_raw(), key.private_bytes_raw())
+
+
+@dataclass(frozen=True, slots=True)
 class Letterbox:
     """Takes in private blobs while no PIN has opened the master key (ECIES with X25519, HKDF).
 
@@ -48,11 +62,10 @@ class Letterbox:
     private: bytes
 
     @classmethod
-    def make(cls, master: bytes) -> "Letterbox":
-        """Make the letterbox of a master key."""
-        key = X25519PrivateKey.generate()
-        private = seal(master, _KEY, key.private_bytes_raw())
-        return cls(key.public_key().public_bytes_raw(), private)
+    def make(cls, master: bytes, pair: Pair | None = None) -> "Letterbox":
+        """Make the letterbox of a master key, with a fresh pair if none is given."""
+        pair = pair or Pair.make()
+        return cls(pair.public, seal(master, _KEY, pair.private))
 
     @classmethod
     def of(cls, fact: bytes | None) -> "Letterbox | None":
