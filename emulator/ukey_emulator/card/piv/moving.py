@@ -19,7 +19,7 @@ def move_key(piv: "Piv", command: Command) -> bytes:
     """Move the key in P2 to the empty slot P1, or delete it where P1 is FF.
 
     6982 without 9B, 6A86 for what is no slot or the key that attests, which only can be deleted,
-    6A88 where there is no key, 6A80 where there is one already.
+    6A88 where there is no key, 6985 where there is one already, or one that may not be destroyed.
     """
     require(piv.state)
     target, source = command.p1, command.p2
@@ -30,12 +30,8 @@ def move_key(piv: "Piv", command: Command) -> bytes:
         raise CardRefusal(SW.INCORRECT_P1_P2, "F9 stays where it is")
     if source == ATTESTATION:
         attest.prepare(piv)
-    if piv.keys.held(source) is None:
-        raise CardRefusal(SW.REFERENCED_DATA_NOT_FOUND, f"no key in {source:02X}")
     if deleting:
         piv.keys.delete(source)
-    elif piv.keys.held(target) is None:
-        piv.keys.move(source, target)
     else:
-        raise CardRefusal(SW.INCORRECT_DATA, f"there is a key in {target:02X}")
+        piv.keys.move(source, target)
     return b""
