@@ -11,8 +11,11 @@ from piv_program import ED25519, P256, P384, RSA2048, X25519, PivProgram, member
 from program import Program, attributes
 from test_piv_import import rsa_parts, scalar
 
+from ukey_emulator.card.piv.containers import Containers
+from ukey_emulator.card.piv.objects import DataObjects
+from ukey_emulator.chip import Refusal
 from ukey_emulator.cryptoki.wire import Mechanism
-from ukey_emulator.terms import CKA, CKM, CKO, CKU
+from ukey_emulator.terms import CKA, CKM, CKO, CKR, CKU
 
 CERTIFICATE = tlv(0x5C, bytes.fromhex("5FFF01"))
 YUBICO = "1.3.6.1.4.1.41482.3"
@@ -204,3 +207,19 @@ def test_a_key_that_may_have_left_is_not_attested(
         if private["EXTRACTABLE"]:
             program.C_SetAttributeValue(session, handle, attributes(EXTRACTABLE=False))
     assert piv.sw(0xF9, 0x9A, 0x00) == sw
+
+
+def test_what_broke_while_it_was_made_is_made_later(
+    piv: PivProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piv.manage()
+    piv.generate(0x9A, P256)
+
+    def broken(*_: object) -> None:
+        raise Refusal(CKR.DEVICE_MEMORY)
+
+    for what in (Containers, DataObjects):
+        with monkeypatch.context() as patch:
+            patch.setattr(what, "put", broken)
+            assert piv.sw(0xF9, 0x9A, 0x00) == 0x6A84
+    attested(piv, 0x9A).verify_directly_issued_by(issuer(piv))

@@ -294,3 +294,12 @@ def test_mechanisms_that_a_key_is_kept_to(piv: PivProgram, program: Program) -> 
         for slot in (0x9A, 0x9C, 0x9D, 0x9E, *range(0x82, 0x96))
     }
     assert found == {(0x6985, 0x9000), (0x9000, 0x6985), (0x6A80, 0x6A80)}
+
+
+def test_a_login_through_pkcs11_is_none_through_piv(piv: PivProgram, program: Program) -> None:
+    piv.manage()
+    piv.generate(0x9A, P256)
+    program.open(user=CKU.USER)
+    assert piv.challenge(0x9A, P256, bytes(32)) == (b"", 0x6982)
+    piv.verify()
+    assert piv.challenge(0x9A, P256, bytes(32))[1] == 0x9000
