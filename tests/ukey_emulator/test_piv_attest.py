@@ -215,7 +215,7 @@ def test_what_broke_while_it_was_made_is_made_later(
     piv.manage()
     piv.generate(0x9A, P256)
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise Refusal(CKR.DEVICE_MEMORY)
 
     for what in (Containers, DataObjects):
