@@ -224,6 +224,7 @@ class Reader:
 
     def negotiate(self, share: int, wanted: int) -> None:
         """Agree on a protocol with the card, if there is none yet."""
+        self.look_at_card()  # its ATR says what it offers, and nobody may have read that yet
         if wanted & Protocol.RAW:
             self.protocol = Protocol.RAW
         elif share == Share.DIRECT:
