@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from ukey_harness.extras import require_world
+from ukey_harness.extras import require_pcsc, require_world
 
 if TYPE_CHECKING:
     from ukey_harness.verdicts.record import Run, ScenarioRecord
@@ -26,7 +26,10 @@ GRACE = 60.0  # seconds that an interrupted run has to leave the device as it sh
 INTERRUPTED = 130
 UNUSABLE = 2
 CASES = "pkcs11"  # a suite of conformance cases; what is no such suite is a folder of scenarios
+CARD = "card"  # another, put to a card in a reader
 OASIS = "oasis"  # another, whose cases are read from files
+CASE_SUITES = (CASES, CARD, OASIS)
+CARD_GROUPS = {"AP", "PV", "RD"}
 MARKS = {
     "met": ("✓", "green"),
     "not_applicable": ("–", "bright_black"),
@@ -84,8 +87,9 @@ def certify(
     """Judge a key by the scenarios or the conformance cases and write a report.
 
     Suites: binding, login, pin, renewal, sealing, story; these are run when none is named. pkcs11:
-    the conformance cases of PKCS#11, by raw calls of the module. oasis: the test cases of the OASIS
-    PKCS#11 Profiles, replayed from the files that --oasis names.
+    the conformance cases of PKCS#11, by raw calls of the module. card: those of PC/SC and PIV, on
+    the card in a reader; they are run when the device file names a reader and no suite is named.
+    oasis: the test cases of the OASIS PKCS#11 Profiles, replayed from the files that --oasis names.
 
     Exit code 0: nothing was unmet or broken; 1: something was, or was never reached; 2: the
     device cannot be used, nothing was run; 130: interrupted.
@@ -93,10 +97,12 @@ def certify(
     from ukey_harness.views.files import FolderError, make_folder  # noqa: PLC0415 - not for --help
 
     named = context.get_parameter_source("place") is ParameterSource.COMMANDLINE
-    suites = suites or ((OASIS,) if named else (CASES,) if cases else ())
+    suites = suites or ((OASIS,) if named else _suites_of(device, cases))
     choice = Choice(suites, cases, place)
     if choice.scenarios is not None:
         require_world()
+    if CARD in suites:
+        require_pcsc()
     if named and OASIS not in suites:
         raise click.ClickException(f"--oasis is for the suite {OASIS}: name that suite too")
     _check(device, choice)
@@ -124,7 +130,7 @@ class Choice:
     @property
     def scenarios(self) -> tuple[str, ...] | None:
         """The suites of scenarios, empty for all; None when there are only cases."""
-        rest = tuple(each for each in self.suites if each not in {CASES, OASIS})
+        rest = tuple(each for each in self.suites if each not in CASE_SUITES)
         return rest if rest or not self.suites else None
 
     @property
@@ -172,7 +178,7 @@ def _conduct_cases(device: str, choice: Choice, parts: Path) -> bool:
     from ukey_harness.cases.catalogue import shared_out  # noqa: PLC0415 - not for --help
     from ukey_harness.cases.running.conduct import conduct_cases  # noqa: PLC0415 - the same
 
-    suites = [each for each in (CASES, OASIS) if each in choice.suites]
+    suites = [each for each in CASE_SUITES if each in choice.suites]
     place = choice.place.absolute() if choice.place else None
     for suite, names in shared_out(choice.cases, suites, place).items():
         if conduct_cases(device, parts, names, suite=suite, place=place, show=show_entry):
@@ -188,13 +194,15 @@ def _check(device: str, choice: Choice) -> None:
     from ukey_harness.features_folder import suite_names  # noqa: PLC0415 - not for --help
 
     try:
-        read_device_file(device)
+        kind = read_device_file(device).kind
     except DeviceFileError as error:
         raise _DeviceUnusable(str(error)) from error
-    suites = [each for each in (CASES, OASIS) if each in choice.suites]
+    if (unfit := _unfit(kind, choice)) is not None:
+        raise _DeviceUnusable(f"the device {device} {unfit}")
+    suites = [each for each in CASE_SUITES if each in choice.suites]
     if choice.cases and not suites:
         raise click.ClickException(
-            f"--case chooses of the suites {CASES} and {OASIS}: name that suite too"
+            f"--case chooses of the suites {', '.join(CASE_SUITES)}: name that suite too"
         )
     if OASIS in suites and choice.place is None:
         raise click.ClickException(
@@ -205,12 +213,37 @@ def _check(device: str, choice: Choice) -> None:
         shared_out(choice.cases, suites, choice.place)
     except (UnknownCase, OasisError) as error:
         raise click.ClickException(str(error)) from error
-    known = [*suite_names(), CASES, OASIS]
+    known = [*suite_names(), *CASE_SUITES]
     for suite in choice.suites:
         if suite not in known:
             raise click.ClickException(
                 f"there is no suite {suite!r}; there are: {', '.join(known)}"
             )
+
+
+def _suites_of(device: str, cases: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the suites that are run when none is named; none are all scenarios."""
+    from ukey_harness.device.claim import DeviceFileError, read_device_file  # noqa: PLC0415
+
+    try:
+        if read_device_file(device).kind == "reader":
+            return (CARD,)
+    except DeviceFileError:
+        return ()  # told where the choice is checked
+    if not cases:
+        return ()
+    groups = {each.upper().partition("-")[0] for each in cases}
+    card, rest = groups & CARD_GROUPS, groups - CARD_GROUPS
+    return (*((CASES,) if rest else ()), *((CARD,) if card else ()))
+
+
+def _unfit(kind: str, choice: Choice) -> str | None:
+    """Return why a kind of device cannot be put to what was chosen; None when it can."""
+    if kind == "reader" and choice.suites != (CARD,):
+        return f"is a card in a reader: only the suite {CARD} can be put to it"
+    if kind not in {"reader", "emulated"} and CARD in choice.suites:
+        return f"has no reader: the suite {CARD} wants one named in the device file"
+    return None
 
 
 def _open_once(device: str) -> None:

@@ -14,6 +14,15 @@ WORLD = {
 }
 
 
+def require_pcsc() -> None:
+    """End with a message unless the extra `pcsc` (pyscard) is installed."""
+    if find_spec("smartcard") is None:
+        raise click.ClickException(
+            "the cases of a card need pyscard: pip install 'ukeylab[pcsc]' (it is built from its "
+            "source, with gcc, swig and libpcsclite-dev)"
+        )
+
+
 def require_world() -> None:
     """End with a message unless the extra `world` (CA and portal) is installed."""
     absent = sorted(package for module, package in WORLD.items() if find_spec(module) is None)

@@ -7,18 +7,16 @@ An id never moves to another demand, and is never given out again.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Any, TypeAlias
 
 from ukey_harness.cases.expectation import Expectation
-
-if TYPE_CHECKING:
-    from ukey_harness.cases.pkcs11.stand import Stand
 
 TIME_LIMIT = 15.0  # seconds; a case that takes longer hangs
 
 Seen: TypeAlias = "str | int | bool | tuple[str | int | bool, ...]"
-Function: TypeAlias = "Callable[[Stand], Seen]"
-Need: TypeAlias = "Callable[[Stand], str]"
+# Each suite has a stand of its own kind: a module's makes calls, a card's sends APDUs.
+Function: TypeAlias = "Callable[[Any], Seen]"
+Need: TypeAlias = "Callable[[Any], str]"
 
 
 class Changes(StrEnum):
@@ -64,6 +62,11 @@ class Case:
     file: str = ""
 
     @property
+    def suite(self) -> str:
+        """The suite that it is of: the folder in which it is written down."""
+        return self.function.__module__.split(".")[-2]
+
+    @property
     def place(self) -> tuple[str, int]:
         """The file, below this package unless it was read, and the line where the case stands."""
         if self.file:
@@ -74,10 +77,14 @@ class Case:
 
 @dataclass
 class Section:
-    """A section of the standard, with its cases in the order of their ids."""
+    """A section of the standard, with its cases in the order of their ids.
+
+    sign: what stands between the standard's name and a clause.
+    """
 
     standard: str
     title: str
+    sign: str = "§"
     cases: dict[str, Case] = field(default_factory=dict)
 
     def case(
@@ -104,7 +111,7 @@ class Section:
                 raise ValueError(f"{number} is declared twice")
             self.cases[number] = Case(
                 id=number,
-                clause=f"{self.standard} §{clause}",
+                clause=f"{self.standard} {self.sign}{clause}",
                 rule=rule,
                 expectation=Expectation.read(expect, *allow),
                 changes=changes,

@@ -8,6 +8,7 @@ from ukey_harness.cases.case import Case, Section
 from ukey_harness.cases.oasis.cases import read_cases
 
 PKCS11 = "pkcs11"
+CARD = "card"
 OASIS = "oasis"  # the suite whose cases are read from files
 
 _SECTIONS = {
@@ -16,7 +17,10 @@ _SECTIONS = {
         "decrypt", "digest", "sign", "verify", "dual", "random", "keys_made", "keys_wrapped",
         "keys_derived", "threads", "processes", "removal", "misc", "lockout", "limits",
         "version3", "version32", "known_ciphers", "known_signatures", "history", "apart", "claims",
-    )
+    ),
+    CARD: (
+        "reader", "transport", "application", "pins", "administration", "signing", "extensions",
+    ),
 }  # fmt: skip
 
 

@@ -23,12 +23,14 @@ def nobody_can(verb: str) -> str:
 
 @dataclass(frozen=True)
 class Subject:
-    """A module and the token that cases work on.
+    """A module and the token that cases work on, or a reader and the card in it.
 
     label, serial: how the token is found ("" is any); locks_after: wrong user PINs until the token
     locks (0: it does not); renewable: the token is thrown away afterwards; erasable: it is, or its
     owner consents to losing what is on it; acts: which of ACTS the device's operator can do;
-    environment: what the module's process needs.
+    environment: what the module's process needs. reader: the PC/SC reader's name, "" where there
+    is none; of a card pin is the PIV PIN, so_pin the PUK, management its management key in
+    hexadecimal.
     """
 
     module: str
@@ -41,6 +43,8 @@ class Subject:
     erasable: bool = True
     acts: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    reader: str = ""
+    management: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the subject as JSON values."""

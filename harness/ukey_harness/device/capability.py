@@ -48,7 +48,7 @@ def weigh(file: DeviceFile, measured: Mapping[str, Any], *, operator: bool = Tru
     _weigh_locking(findings, file, measured)
     _weigh_tries(findings, file, measured)
     _weigh_unblocking(findings, file)
-    if file.kind != "module" or file.may_erase:
+    if not file.is_real or file.may_erase:
         findings.say(ERASING, present=True, reason="每个场景都用一把新制的钥匙")
     else:
         findings.say(
@@ -81,7 +81,7 @@ def _weigh_plugging(
 
 
 def _weigh_locking(findings: Findings, file: DeviceFile, measured: Mapping[str, Any]) -> None:
-    if file.kind == "module":
+    if file.is_real:
         findings.say(
             LOCKING, present=False, reason="真实的钥匙：最后一次口令机会永不用掉，不做锁定试验"
         )

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-Kind = Literal["emulated", "softhsm2", "module"]
+Kind = Literal["emulated", "softhsm2", "module", "reader"]
 Tells = Literal["number", "flags", "nothing"]
 
 # Where distributions put SoftHSM2's module; ci/bootstrap looks in the same folders.
@@ -17,6 +17,7 @@ SOFTHSM_MODULE = "libsofthsm2.so"
 
 DEFAULT_USER_PIN = "123456"
 DEFAULT_SO_PIN = "12345678"
+DEFAULT_MANAGEMENT = "0102030405060708" * 3  # of a card as it comes from the factory
 
 
 class DeviceFileError(ValueError):
@@ -41,13 +42,16 @@ class Claims:
 class Pins:
     """The PINs of a device that is made anew, or the environment variables that hold a real one's.
 
-    A real key's PINs do not stand in a file that may be committed.
+    A real key's PINs do not stand in a file that may be committed. Of a card user is the PIV PIN,
+    so the PUK, and management the management key in hexadecimal.
     """
 
     user: str = DEFAULT_USER_PIN
     so: str = DEFAULT_SO_PIN
     user_env: str = ""
     so_env: str = ""
+    management: str = DEFAULT_MANAGEMENT
+    management_env: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class DeviceFile:
     """A device file's content.
 
     module: path of the PKCS#11 module (kinds softhsm2 and module; "": SoftHSM2 is not installed);
+    reader: the name of the PC/SC reader, or a part that no other reader's name has (kind reader);
     serial: the serial number that a real key must show; erase: the sentence of consent to losing
     everything on that key; environment: variables that the module wants.
     """
@@ -65,11 +70,17 @@ class DeviceFile:
     vendor: str = ""
     model: str = ""
     module: str = ""
+    reader: str = ""
     serial: str = ""
     claims: Claims = field(default_factory=Claims)
     pins: Pins = field(default_factory=Pins)
     erase: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it is a key that nobody can make anew."""
+        return self.kind in {"module", "reader"}
 
     @property
     def consent_wanted(self) -> str:
@@ -120,7 +131,8 @@ def parse_device_file(content: str, name: str) -> DeviceFile:
         raise DeviceFileError(f"{name}: no TOML: {error}") from error
     _known(document, {"device", "claims", "pins", "consent", "environment"}, name, "")
     device = _table(document, "device", name)
-    _known(device, {"name", "kind", "vendor", "model", "module", "serial"}, name, "device.")
+    keys = {"name", "kind", "vendor", "model", "module", "reader", "serial"}
+    _known(device, keys, name, "device.")
     kind = device.get("kind")
     if kind not in get_args(Kind):
         raise DeviceFileError(
@@ -136,6 +148,7 @@ def parse_device_file(content: str, name: str) -> DeviceFile:
         model=_text(device, "model", name, "device."),
         module=_text(device, "module", name, "device.")
         or (softhsm_module() if kind == "softhsm2" else ""),
+        reader=_text(device, "reader", name, "device."),
         serial=_text(device, "serial", name, "device."),
         claims=_claims(_table(document, "claims", name), name),
         pins=_pins(_table(document, "pins", name), name),
@@ -151,14 +164,20 @@ def parse_device_file(content: str, name: str) -> DeviceFile:
 
 def _complete(device: DeviceFile) -> None:
     """Check what a kind of device demands."""
-    if device.kind != "module":
+    if not device.is_real:
         return
-    if not device.module:
+    if device.kind == "module" and not device.module:
         raise DeviceFileError(f"{device.path}: device.module is missing: the module's path")
+    if device.kind == "reader" and not device.reader:
+        raise DeviceFileError(f"{device.path}: device.reader is missing: the reader's name")
     if not device.serial:
+        seen = {
+            "module": "see it with: pkcs11-tool --module MODULE --list-token-slots",
+            "reader": "name any, and the one that is there is told",
+        }
         raise DeviceFileError(
             f"{device.path}: device.serial is missing: a real key is only touched when its serial "
-            "number is named (see it with: pkcs11-tool --module MODULE --list-token-slots)"
+            f"number is named ({seen[device.kind]})"
         )
     if device.erase and not device.may_erase:
         raise DeviceFileError(
@@ -168,6 +187,11 @@ def _complete(device: DeviceFile) -> None:
         raise DeviceFileError(
             f"{device.path}: pins.user_env and pins.so_env are missing: the environment variables "
             "that hold the user PIN to set and the key's SO PIN"
+        )
+    if device.kind == "reader" and device.may_erase and not device.pins.management_env:
+        raise DeviceFileError(
+            f"{device.path}: pins.management_env is missing: the environment variable that holds "
+            "the card's management key in hexadecimal"
         )
 
 
@@ -190,12 +214,15 @@ def _claims(table: Mapping[str, Any], name: str) -> Claims:
 
 
 def _pins(table: Mapping[str, Any], name: str) -> Pins:
-    _known(table, {"user", "so", "user_env", "so_env"}, name, "pins.")
+    known = {"user", "so", "user_env", "so_env", "management", "management_env"}
+    _known(table, known, name, "pins.")
     return Pins(
         user=_text(table, "user", name, "pins.") or DEFAULT_USER_PIN,
         so=_text(table, "so", name, "pins.") or DEFAULT_SO_PIN,
         user_env=_text(table, "user_env", name, "pins."),
         so_env=_text(table, "so_env", name, "pins."),
+        management=_text(table, "management", name, "pins.") or DEFAULT_MANAGEMENT,
+        management_env=_text(table, "management_env", name, "pins."),
     )
 
 

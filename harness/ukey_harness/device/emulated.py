@@ -12,6 +12,9 @@ from ukey_harness.verdicts.record import Call
 if TYPE_CHECKING:
     from ukey_emulator.remote import RackProcess, Remote
 
+READERS_VARIABLE = "PCSCLITE_CSOCK_NAME"  # where libpcsclite looks for its resource manager
+READERS_SOCKET = "pcscd.comm"
+
 
 class EmulatedDevice(Device):
     """A rack of its own process in `home`, driven by its control port."""
@@ -32,6 +35,7 @@ class EmulatedDevice(Device):
             self.module = str(module_path())
             self._rack = RackProcess.start(self.home)
             self._remote = self._rack.remote()
+            self.environment[READERS_VARIABLE] = str(self.home / READERS_SOCKET)
         except (FileNotFoundError, RemoteError) as error:
             raise DeviceError(str(error)) from error
 
@@ -48,6 +52,7 @@ class EmulatedDevice(Device):
             self.remote.remove(self._name)
         key = self.remote.new_key(pin=self.file.pins.user, so_pin=self.file.pins.so)
         self._name, self.label, self.serial = key.name, key.label, key.serial
+        self.reader = f"ukeylab {key.name} 00 00"
         self.pin, self.so_pin = self.file.pins.user, self.file.pins.so
         shutil.rmtree(self.home / "client", ignore_errors=True)
 

@@ -33,9 +33,14 @@ class DeviceError(Exception):
     """The device cannot be used as its file says; the message says why and what to do."""
 
 
-def ask(request: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+def ask(
+    request: Mapping[str, Any],
+    environment: Mapping[str, str],
+    program: str = "ukey_harness.device.examiner",
+) -> dict[str, Any]:
     """Put one request to a new examiner process; DeviceError when it has no good answer."""
-    command = [sys.executable, "-m", "ukey_harness.device.examiner"]
+    command = [sys.executable, "-m", program]
+    what = request.get("module") or request.get("reader")
     try:
         done = subprocess.run(
             command,
@@ -48,13 +53,13 @@ def ask(request: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str,
         )
     except subprocess.TimeoutExpired:
         raise DeviceError(
-            f"{request['module']} did not answer '{request['verb']}' within {TIME_LIMIT:.0f} s"
+            f"{what} did not answer '{request['verb']}' within {TIME_LIMIT:.0f} s"
         ) from None
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise DeviceError(f"{request['module']} ended the process: {last[0]}") from None
+        raise DeviceError(f"{what} ended the process: {last[0]}") from None
     if "error" in answer:
         raise DeviceError(answer["error"])
     return answer

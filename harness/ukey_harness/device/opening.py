@@ -8,12 +8,14 @@ from ukey_harness.device.claim import read_device_file
 from ukey_harness.device.emulated import EmulatedDevice
 from ukey_harness.device.foreign import ForeignDevice
 from ukey_harness.device.port import Device
+from ukey_harness.device.reader import ReaderDevice
 from ukey_harness.device.softhsm import SoftHsmDevice
 
 _KINDS: dict[str, type[Device]] = {
     "emulated": EmulatedDevice,
     "softhsm2": SoftHsmDevice,
     "module": ForeignDevice,
+    "reader": ReaderDevice,
 }
 
 

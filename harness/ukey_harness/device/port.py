@@ -18,18 +18,21 @@ TRIAL_LIMIT = 20
 class Device(ABC):
     """A device under test: open it, ask for a fresh key, plug it in and take it out.
 
-    module, label, serial, pin, so_pin describe the key that is there now; environment is what a
-    program that uses the module needs (UKEY_HOME is always in it: programs keep their files there).
+    module, reader, label, serial, pin, so_pin, management describe the key that is there now;
+    environment is what a program that uses it needs (UKEY_HOME is always in it: programs keep their
+    files there).
     """
 
     def __init__(self, file: DeviceFile, home: Path) -> None:
         self.file = file
         self.home = home
         self.module = file.module
+        self.reader = file.reader
         self.label = ""
         self.serial = ""
         self.pin = file.pins.user
         self.so_pin = file.pins.so
+        self.management = file.pins.management
         self.environment: dict[str, str] = {"UKEY_HOME": str(home), **file.environment}
         self.measured: dict[str, Any] = {}
         self.findings = Findings()
@@ -56,7 +59,7 @@ class Device(ABC):
     @property
     def renewable(self) -> bool:
         """Whether keys of this device can be made anew without regret."""
-        return self.file.kind != "module"
+        return not self.file.is_real
 
     @property
     def has_operator(self) -> bool:

@@ -18,7 +18,7 @@ SUITES = {
     "renewal": ("证书延期", "Renewal"),
     "pin": ("口令", "PIN"),
     "token": ("令牌", "Token"),
-    "card": ("卡片", "Card"),
+    "card": ("读卡器与卡片", "Card in a reader"),
 }
 ENGLISH = {
     Verdict.MET: "met",

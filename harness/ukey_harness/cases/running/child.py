@@ -4,14 +4,19 @@ import json
 import os
 import socket
 import traceback
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ukey_harness.cases.case import Case, NotApplicable, Unprepared, facts
+from ukey_harness.cases.catalogue import CARD
 from ukey_harness.cases.finding import Finding
-from ukey_harness.cases.pkcs11.stand import Stand
+from ukey_harness.cases.pkcs11.stand import Act, Stand
 from ukey_harness.cases.pkcs11.sweep import sweep
 from ukey_harness.cases.subject import Subject
 from ukey_harness.cryptoki import ModuleLoadError
+
+if TYPE_CHECKING:
+    from ukey_harness.cases.card.stand import CardStand
 
 CHUNK = 65536
 
@@ -52,7 +57,7 @@ def carry_out(case: Case, subject: Subject, line: Line) -> None:
             raise RuntimeError(answer["failed"])
         return dict(answer["did"])
 
-    stand = Stand(subject, act)
+    stand, leave = _stand(case, subject, act)
     finding = Finding(case.id)
     try:
         finding.missing = next((why for need in case.needs if (why := need(stand))), "")
@@ -69,7 +74,21 @@ def carry_out(case: Case, subject: Subject, line: Line) -> None:
     finding.calls = [] if stand.steps else list(stand.calls)  # they stand in the steps
     line.send({"done": finding.to_json()})
     if not subject.renewable and stand.loaded:
-        sweep(stand)
+        leave()
+
+
+def _stand(
+    case: Case, subject: Subject, act: Act
+) -> "tuple[Stand | CardStand, Callable[[], None]]":
+    """Return the stand for a case of its suite, and how a key that is dear is left afterwards."""
+    if case.suite == CARD:
+        from ukey_harness.cases.card.piv import restore  # noqa: PLC0415 - pyscard is an extra
+        from ukey_harness.cases.card.stand import CardStand  # noqa: PLC0415 - the same
+
+        card = CardStand(subject, act)
+        return card, lambda: restore(card)
+    stand = Stand(subject, act)
+    return stand, lambda: sweep(stand)
 
 
 def _charge(finding: Finding, trespasses: list[str]) -> None:

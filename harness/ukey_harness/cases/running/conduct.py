@@ -47,6 +47,7 @@ def conduct_cases(
         with device_of(device) as opened:
             blank.add(opened.pin)
             blank.add(opened.so_pin)
+            blank.add(opened.management)
             journal.device(opened.record())
             run_suite(opened, suite=suite, place=place, names=names, progress=take)
     except KeyboardInterrupt:

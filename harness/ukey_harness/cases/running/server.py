@@ -1,9 +1,9 @@
 """Forks one process for each case: `python -m ukey_harness.cases.running.server`.
 
-Python, cffi and the cases are loaded once, so that a process for a case costs milliseconds; the
+Python and a suite's cases are loaded once, so that a process for a case costs milliseconds; the
 module under test is loaded in that process alone. Requests and answers are JSON lines on standard
-input and output: {"case", "file", "subject", "limit"} in; {"ask"…} and {"answer"…} while a case has
-the device's operator do something; {"done": finding} out.
+input and output: {"suite", "case", "file", "subject", "limit"} in; {"ask"…} and {"answer"…} while
+a case has the device's operator do something; {"done": finding} out.
 """
 
 import json
@@ -16,11 +16,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from ukey_harness.cases.case import Case
-from ukey_harness.cases.catalogue import all_cases
+from ukey_harness.cases.catalogue import CARD, all_cases
 from ukey_harness.cases.finding import HUNG, Finding
 from ukey_harness.cases.oasis.cases import read_case
 from ukey_harness.cases.running.child import CHUNK, Line, carry_out
@@ -59,15 +60,23 @@ class Stream:
 def main() -> None:
     """Serve requests until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner ends this, not the terminal
-    declared()
-    cases = all_cases()
     stream = Stream()
     while (request := stream.receive()) is not None:
-        file = request["file"]
-        case = read_case(Path(file)) if file else cases[request["case"]]
+        case = _case(request["suite"], request["case"], request["file"])
         subject = Subject.from_json(request["subject"])
         finding = run(case, subject, stream, float(request["limit"]))
         stream.send({"done": finding.to_json()})
+
+
+def _case(suite: str, name: str, file: str) -> Case:
+    if suite != CARD:
+        declared()
+    return read_case(Path(file)) if file else _cases(suite)[name]
+
+
+@cache
+def _cases(suite: str) -> dict[str, Case]:
+    return all_cases(suite)
 
 
 def run(case: Case, subject: Subject, stream: Stream, limit: float) -> Finding:

@@ -12,8 +12,10 @@ from ukey_harness.cases.case import Case, Changes
 from ukey_harness.cases.subject import Subject, nobody_can
 from ukey_harness.device.emulated import EmulatedDevice
 from ukey_harness.device.port import Device
+from ukey_harness.device.reader import ReaderDevice
 from ukey_harness.device.softhsm import SoftHsmDevice
 
+TRIES_WANTED = 2  # of a card's PIN, before a case may spend one
 TRIES_SPENT = tuple(
     f"CKF_{user}_PIN_{state}"
     for user in ("USER", "SO")
@@ -63,6 +65,8 @@ class Supply(ABC):
             erasable=device.renewable or device.file.may_erase,
             acts=tuple(self._acts),
             environment=dict(device.environment),
+            reader=device.reader,
+            management=device.management,
         )
 
     def _locks_after(self) -> int:
@@ -179,10 +183,43 @@ class ForeignSupply(Supply):
             self._spoilt = False
 
 
+class ReaderSupply(Supply):
+    """A card that nobody can make anew: what a case may do to it depends on its owner's consent.
+
+    A case that blocks a PIN is never run. One that spends a try or changes more than a data object
+    is run with consent only, and not when fewer than two tries are left.
+    """
+
+    def __init__(self, device: ReaderDevice) -> None:
+        super().__init__(device)
+        self._card = device
+        if device.has_operator:
+            self._acts = {"take_out": device.take_out, "plug_in": device.plug_in}
+
+    def ready(self, case: Case) -> Subject:
+        """Return the card, where the case may have it."""
+        file = self.device.file
+        if case.locks:
+            raise Barred("It would spend the last PIN try of a card that cannot be made anew.")
+        if case.changes in {Changes.PIN, Changes.TOKEN}:
+            if not file.may_erase:
+                raise Barred(
+                    f"It changes the {case.changes.value}, and the device file does not consent: "
+                    f"consent.erase must read {file.consent_wanted!r}."
+                )
+            left = self._card.tries_left()
+            if left is None or left < TRIES_WANTED:
+                told = "does not tell how many" if left is None else f"has {left}"
+                raise Barred(f"The card {told} PIN tries left; two are wanted before one is spent.")
+        return self.subject()
+
+
 def supply_of(device: Device) -> Supply:
     """Return the supply of tokens that fits a device."""
     if isinstance(device, EmulatedDevice):
         return EmulatedSupply(device)
     if isinstance(device, SoftHsmDevice):
         return SoftHsmSupply(device)
+    if isinstance(device, ReaderDevice):
+        return ReaderSupply(device)
     return ForeignSupply(device)

@@ -37,8 +37,8 @@ class Worker:
         """Run one case; act does what the case has the device's operator do."""
         begun = time.monotonic()
         try:
-            request = {"case": case.id, "file": case.file, "limit": case.limit}
-            self._send({**request, "subject": subject.to_json()})
+            request = {"suite": case.suite, "case": case.id, "file": case.file}
+            self._send({**request, "limit": case.limit, "subject": subject.to_json()})
             while True:
                 message = self._receive(case.limit + PATIENCE)
                 if "done" in message:
