@@ -156,10 +156,10 @@ class Reader:
 
     def take_away(self) -> None:
         """Take the reader itself away: its handles are good for nothing any more."""
+        self.gone = True
         self.remove()
         with self.lock:
-            self.gone = True
-            self.handles.clear()
+            self.handles = {}
             self.unlock()
 
     def look_at_card(self) -> Card | None:
