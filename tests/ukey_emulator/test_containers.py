@@ -1,5 +1,7 @@
 """Keys and certificates of PKCS#11 programs, seen through the slots of the card."""
 
+from pathlib import Path
+
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
@@ -334,3 +336,18 @@ def test_a_private_certificate_wants_the_pin(program: Program, piv: PivProgram) 
     program.C_Login(session, CKU.USER, PIN)
     (found,) = program.find(session, CLASS=int(CKO.CERTIFICATE))
     assert program.read(session, found, CKA.VALUE) == other
+
+
+def test_a_key_without_a_mechanism_does_not_make_its_keys_as_a_card(
+    keyring: Keyring, tmp_path: Path
+) -> None:
+    profile = tmp_path / "profile.toml"
+    profile.write_text('[mechanisms]\noff = ["CKM_EC_KEY_PAIR_GEN"]\n')
+    number = keyring.new(profile=str(profile)).slot
+    slot = keyring._slots.get(number)
+    assert slot is not None
+    assert slot.chip is not None
+    piv = PivProgram(Card(slot.chip, keyring._slots.epoch))
+    piv.manage()
+    assert piv.sw(0x47, 0x00, AUTH, tlv(0xAC, tlv(0x80, bytes([P256])))) == 0x6A80
+    piv.generate(AUTH, ED25519)

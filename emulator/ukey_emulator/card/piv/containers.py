@@ -8,7 +8,7 @@ from cryptography.x509 import Certificate
 from ukey_emulator.card.status import SW, CardRefusal
 from ukey_emulator.chip import Chip, keys, making
 from ukey_emulator.chip.objects import Object
-from ukey_emulator.chip.objects.kinds import number
+from ukey_emulator.chip.objects.kinds import as_number, number
 from ukey_emulator.terms import CKA, CKO
 
 from . import places, templates
@@ -70,8 +70,9 @@ class Containers:
     ) -> Held:
         """Put a key pair into a slot in place of the one that was there; its certificate stays.
 
-        6985 if the one that was there may not be destroyed; CKR_USER_PIN_NOT_INITIALIZED where the
-        key wants a PIN and the token has none yet.
+        6985 if the one that was there may not be destroyed; 6A80 where this token has no mechanism
+        to generate such a key; CKR_USER_PIN_NOT_INITIALIZED where the key wants a PIN and the token
+        has none yet.
         """
         with self._chip.undisturbed():
             sight = self._look()
@@ -82,6 +83,9 @@ class Containers:
                 templates.private_key(slot, algorithm, ident, pin_policy),
                 generated=generated,
             )
+            made_by = as_number(pair[1].attributes[CKA.KEY_GEN_MECHANISM])
+            if made_by in self._chip.identity.without:
+                raise CardRefusal(SW.INCORRECT_DATA, f"the token is without {algorithm.name}")
             name = pair[1].attributes[CKA.UNIQUE_ID]
             table = {**sight.table, slot: Place(ident, name, touch_policy)}
             self._exchange(sight.pair(slot), pair, table)
