@@ -49,17 +49,15 @@ _SigningKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519Pr
 def attest(piv: "Piv", command: Command) -> bytes:
     """Attest the key in P1: give an X.509 certificate for it, signed by F9.
 
-    6A86 for what is no slot that can be attested, 6A80 for a key that was imported, 6A88 where
-    there is no key, or none or no certificate to attest with.
+    6A86 for what is no slot that can be attested, 6A80 for a key that was imported or is not there,
+    6A88 where there is no key or no certificate to attest with.
     """
     slot = command.p1
     if slot not in SLOTS or slot == ATTESTATION or command.p2 or command.data:
         raise CardRefusal(SW.INCORRECT_P1_P2, f"{slot:02X} is not attested")
     held = piv.keys.held(slot)
-    if held is None:
-        raise CardRefusal(SW.REFERENCED_DATA_NOT_FOUND, f"no key in {slot:02X}")
-    if not held.generated:
-        raise CardRefusal(SW.INCORRECT_DATA, "the key was imported")
+    if held is None or not held.generated:
+        raise CardRefusal(SW.INCORRECT_DATA, f"no key that was made in {slot:02X}")
     prepare(piv)
     issuer = _certificate(piv)
     builder = (
