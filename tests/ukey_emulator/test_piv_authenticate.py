@@ -203,7 +203,7 @@ def test_keys_that_are_not_there_and_algorithms_that_are_not_theirs(user: PivPro
     assert user.challenge(0x9A, P256, bytes(32)) == (b"", 0x6A80)
     user.generate(0x9A, P256)
     for algorithm in (0x00, 0x03, RSA2048, P384, 0x27, ED25519, 0xFF):
-        assert user.challenge(0x9A, algorithm, bytes(32)) == (b"", 0x6A86)
+        assert user.challenge(0x9A, algorithm, bytes(32)) == (b"", 0x6A80)
     for slot in (0x00, 0x04, 0x80, 0x81, 0x96, 0x99, 0xF9, 0xFF):
         assert user.challenge(slot, P256, bytes(32)) == (b"", 0x6A86)
 
@@ -237,7 +237,7 @@ def test_a_pin_that_is_always_wanted_is_used_up_by_its_key_alone(user: PivProgra
     user.generate(0x9A, P256)
     user.generate(0x9C, P256)
     user.verify()
-    assert user.challenge(0x9C, P384, bytes(32)) == (b"", 0x6A86)
+    assert user.challenge(0x9C, P384, bytes(32)) == (b"", 0x6A80)
     assert user.sw(0x87, P256, 0x9C, tlv(0x7C, tlv(0x81))) == 0x6A80
     assert user.challenge(0x9A, P256, bytes(32))[1] == 0x9000
     assert user.challenge(0x9C, P256, bytes(32))[1] == 0x9000

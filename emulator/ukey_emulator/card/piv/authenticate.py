@@ -18,18 +18,16 @@ if TYPE_CHECKING:
 def general_authenticate(piv: "Piv", command: Command) -> bytes:
     """Use a key: P1 is its algorithm, P2 the key, the data a template of what is asked and given.
 
-    6A86 for a key that is not used so or has another algorithm, 6A80 for a slot without a key and
-    data that does not fit, 6982 where the PIN or the management key is wanted first.
+    6A86 for what is no key to be used, 6A80 for a slot without a key, or with one of another
+    algorithm, and for data that does not fit; 6982 where the PIN or 9B is wanted first.
     """
     if command.p2 == MANAGEMENT:
         return administrator.authenticate(piv, command)
     if command.p2 not in SLOTS or command.p2 == ATTESTATION:
         raise CardRefusal(SW.INCORRECT_P1_P2, f"no key {command.p2:02X} to be used")
     held = piv.keys.held(command.p2)
-    if held is None:
-        raise CardRefusal(SW.INCORRECT_DATA, f"no key in {command.p2:02X}")
-    if command.p1 != held.algorithm:
-        raise CardRefusal(SW.INCORRECT_P1_P2, f"the key is one of {held.algorithm.name}")
+    if held is None or command.p1 != held.algorithm:
+        raise CardRefusal(SW.INCORRECT_DATA, f"{command.p2:02X} has no key of {command.p1:02X}")
     match tlv.members(tlv.only(TEMPLATE, command.data)):
         case {Part.RESPONSE: b"", Part.CHALLENGE: bytes(challenge), **rest} if not rest:
             answer = private_key.respond(_authorised(piv, held), challenge)
