@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+from little_authority import DER, LittleAuthority
 from token_under_test import TokenUnderTest, emulated_token
 
 from ukey_emulator.remote import RackProcess
@@ -27,6 +29,23 @@ class CardUnderTest:
     def run(self, *words: str | Path, expect: int = 0) -> str:
         """Run a program; see `TokenUnderTest.run`."""
         return self.token.run(*words, expect=expect, extra=self._extra, cwd=self.folder)
+
+    def ours(self, *words: str | Path, expect: int = 0) -> str:
+        """Run pkcs11-tool on our module, logged in."""
+        slot = ("--slot", str(self.token.slot), "--login", "--pin", self.token.pin)
+        return self.run("pkcs11-tool", "--module", self.token.module, *slot, *words, expect=expect)
+
+    def enrolled(self, ident: str, kind: str) -> Path:
+        """Have a key made and its certificate stored through our module; give its public key."""
+        public = self.folder / f"{ident}.pub"
+        self.ours("--keypairgen", "--key-type", kind, "--id", ident, "--label", f"of {ident}")
+        read = ("--read-object", "--type", "pubkey", "--id", ident, "-o", public)
+        self.ours(*read)
+        key = load_der_public_key(public.read_bytes())
+        certificate = LittleAuthority().issue(key, "Holder")  # type: ignore[arg-type]
+        name = self.write(f"{ident}.der", certificate.public_bytes(DER))
+        self.ours("--write-object", name, "--type", "cert", "--id", ident)
+        return public
 
     def yubico(self, *words: str | Path, expect: int = 0) -> str:
         """Run yubico-piv-tool."""
@@ -161,3 +180,26 @@ def test_one_key_has_two_faces(card: CardUnderTest) -> None:
     ]
     assert len(set(serials)) == 1
     assert set(serials[0]) != {"0"}
+
+
+def test_what_pkcs11_programs_have_enrolled_opensc_signs_with(card: CardUnderTest) -> None:
+    """Whatever its CKA_ID, it is in 9A and after that in 9C; renewed, it is in 9A again."""
+    digest = card.write("digest", DIGEST)
+    login = ("--login", "--pin", card.token.pin)
+    rsa = card.enrolled("7701", "rsa:2048")
+    to = ("-i", digest, "-o", "signature")
+    card.opensc(*login, "--sign", "-m", "RSA-PKCS", "--id", "01", *to)
+    card.verify(rsa, "signature", "-keyform", "DER")
+    assert "Successful" in card.yubico(
+        *("-a", "verify-pin", "-P", card.token.pin, "-a", "read-certificate", "-s", "9a"),
+        *("-o", "9a.pem", "-a", "test-signature", "-i", "9a.pem"),
+    )
+    curve = card.enrolled("7702", "EC:prime256v1")
+    to = (*to, "--signature-format", "openssl")
+    for ident in ("02", "01"):
+        card.opensc(*login, "--sign", "-m", "ECDSA", "--id", ident, *to)
+        card.verify(curve, "signature", "-keyform", "DER")
+        if ident == "02":
+            for kind in ("privkey", "pubkey", "cert"):
+                card.ours("--delete-object", "--type", kind, "--id", "7701")
+            assert "ID:         02" not in card.opensc("--list-objects", "--type", "cert")
