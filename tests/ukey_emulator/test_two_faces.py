@@ -205,6 +205,35 @@ def test_a_certificate_put_by_the_card_is_a_certificate(program: Program, piv: P
     assert get(piv, CERTIFICATES[AUTH]) == 0x6A82
 
 
+def test_a_certificate_of_another_slots_key_is_where_it_was_put(
+    program: Program, piv: PivProgram
+) -> None:
+    piv.manage()
+    value = certify(piv.generate(AUTH, P256))
+    for slot in (SIGN, KEY_MAN):  # with another key, and with none
+        if slot == SIGN:
+            piv.generate(slot, P256)
+        put(piv, CERTIFICATES[slot], tlv(0x70, value))
+        assert shown(piv, slot) == value
+        assert shown(piv, AUTH) is None
+        put(piv, CERTIFICATES[slot], b"")
+        assert shown(piv, slot) is None
+    assert program.find(program.open(), CLASS=int(CKO.CERTIFICATE)) == []
+
+
+def test_beside_a_key_without_id_any_certificate_is_where_it_was_put(
+    program: Program, piv: PivProgram
+) -> None:
+    session = program.open(user=CKU.USER)
+    for _ in range(2):
+        pair(program, session, b"")
+    other = certify(ec.generate_private_key(ec.SECP256R1()).public_key())
+    piv.manage()
+    for slot in (AUTH, SIGN):
+        put(piv, CERTIFICATES[slot], tlv(0x70, other))
+        assert shown(piv, slot) == other
+
+
 def test_a_certificate_may_come_before_its_key(program: Program, piv: PivProgram) -> None:
     piv.manage()
     value = certify(ec.generate_private_key(ec.SECP256R1()).public_key())

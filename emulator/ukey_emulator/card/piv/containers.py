@@ -141,20 +141,19 @@ class Containers:
     ) -> bool:
         """Put a certificate into a slot in place of those that were there, and of what is `gone`.
 
-        `value` is its DER. Give whether it would be seen there: beside a key with another public
-        key and no CKA_ID it would not, and nothing is done. 6985 if one that was there may not be
-        destroyed.
+        `value` is its DER. Give whether it would be seen there: where the key has no CKA_ID or one
+        that other keys have, only its own certificates are, and nothing is done for others. 6985 if
+        one that was there may not be destroyed.
         """
         with self._chip.undisturbed():
             sight = self._look()
             place = sight.table.get(slot) or Place(sight.ident(slot), b"")
             subject = certificate.subject.public_bytes()
             new = making.create(templates.certificate(slot, place.ident, subject, value))
-            key = sight.key(slot)
-            if not place.ident and key and info_of(key) != info_of(new):
+            table = {**sight.table, slot: place}
+            if slot not in sight.slots_of(new, table):
                 return False
-            old = (*sight.certificates(slot), *gone)
-            self._exchange(old, (new,), {**sight.table, slot: place})
+            self._exchange((*sight.certificates(slot), *gone), (new,), table)
             return True
 
     # Objects

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Collection, Iterable, Iterator
+from functools import cached_property
 from itertools import chain
 
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -65,23 +66,35 @@ class Sight:
         return [obj for obj in keys if key and info_of(obj) == info_of(key)]
 
     def certificates(self, slot: int) -> list[Object]:
-        """Give the certificates in a slot: those of its CKA_ID and of its public key.
+        """Give the certificates in a slot.
 
-        The best stands last: one of this public key, and of these the newest. What certifies the
-        key of another slot is not here.
+        The best stands last: one of its public key, and of these the newest.
         """
-        place = self.table.get(slot)
-        if place is None:
-            return []
         key = self.key(slot)
-        own = info_of(key) if key else None
-        fitting = []
+        own = info_of(key) if key else b""
+        return sorted(self._by_slot.get(slot, ()), key=lambda obj: info_of(obj) == own)
+
+    @cached_property
+    def _by_slot(self) -> dict[int, list[Object]]:
+        found: dict[int, list[Object]] = {}
         for obj in self._certificates:
-            info = info_of(obj)
-            mine = bool(info) and info == own
-            if mine or (ident_of(obj) == place.ident != b"" and info not in self.loaded):
-                fitting.append((mine, obj))
-        return [obj for _, obj in sorted(fitting, key=lambda each: each[0])]
+            for slot in self.slots_of(obj, self.table):
+                found.setdefault(slot, []).append(obj)
+        return found
+
+    def slots_of(self, certificate: Object, table: Table) -> list[int]:
+        """Give the slots of a table that a certificate is in: those of its CKA_ID.
+
+        If there are several, or none, it is in the one with its public key.
+        """
+        ident, info = ident_of(certificate), info_of(certificate)
+        named = [slot for slot, place in table.items() if ident and place.ident == ident]
+        certified = [
+            slot
+            for slot in named or table
+            if info and table[slot].key and info_of(self._private[table[slot].key]) == info
+        ]
+        return certified or named
 
     def ident(self, slot: int) -> bytes:
         """Give the CKA_ID for what comes into a slot: the slot's, or else its number if free."""
