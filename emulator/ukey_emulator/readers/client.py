@@ -121,7 +121,9 @@ class Client:
             check_connect(share, protocols)
             reader = self._readers.reader(name[:-1].split(b"\0", 1)[0])
             self._check_context(context)
-            self._handles[number], active = connect(reader, number, share, protocols)
+            self._handles[number], active = connect(
+                reader, number, share, protocols, self._is_there
+            )
         except ReaderRefusal as refusal:
             self._readers.numbers.give_back(number)
             number, rv = 0, refusal.rv
@@ -257,6 +259,13 @@ class Client:
         if handle is None:
             raise MessageError("the handle is not this client's")
         return handle
+
+    def _is_there(self) -> bool:
+        """Tell whether the client has not hung up."""
+        try:
+            return bool(self._connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
 
     def _forget_context(self) -> None:
         if self._context:

@@ -3,11 +3,14 @@
 What is answered when is what pcscd 1.9.9 answers, down to the order of its checks.
 """
 
+from collections.abc import Callable
+
 from . import attributes
 from .reader import EXCLUSIVE, Reader
 from .terms import SCARD, Disposition, Protocol, ReaderRefusal, Share, State
 
 _PATIENCE = 0.1  # seconds that a client waits for a transaction's end before it asks again
+_LOOK = 0.5  # seconds between looks whether a client that waits is there still
 _SOME_PROTOCOL = Protocol.T0 | Protocol.T1 | Protocol.RAW | Protocol.ANY_OLD
 _RESTARTING = {Disposition.RESET, Disposition.UNPOWER}
 
@@ -15,11 +18,12 @@ _RESTARTING = {Disposition.RESET, Disposition.UNPOWER}
 class Handle:
     """What SCardConnect gives; all its refusals are ReaderRefusal."""
 
-    __slots__ = ("number", "reader")
+    __slots__ = ("_is_awaited", "number", "reader")
 
-    def __init__(self, number: int, reader: Reader) -> None:
+    def __init__(self, number: int, reader: Reader, is_awaited: Callable[[], bool]) -> None:
         self.number = number
         self.reader = reader
+        self._is_awaited = is_awaited
 
     def reconnect(self, share: int, protocols: int, initialization: int) -> int:
         """Take the card anew, reset or not; give the active protocol."""
@@ -54,7 +58,7 @@ class Handle:
         if disposition != Disposition.LEAVE:
             with reader.lock:
                 if reader.holder != self.number:
-                    reader.wait_unlocked()
+                    _wait_unlocked(reader, self._is_awaited)
         if disposition in _RESTARTING:
             with reader.at_work():
                 self._disconnect(Disposition(disposition))
@@ -244,15 +248,17 @@ def _check_protocols(share: int, protocols: int) -> None:
         raise ReaderRefusal(SCARD.E_PROTO_MISMATCH)
 
 
-def connect(reader: Reader, number: int, share: int, protocols: int) -> tuple[Handle, int]:
+def connect(
+    reader: Reader, number: int, share: int, protocols: int, is_awaited: Callable[[], bool]
+) -> tuple[Handle, int]:
     """Connect to the card in a reader; give the handle, of that number, and the active protocol.
 
-    It waits while another handle has a transaction.
+    It waits while another handle has a transaction, and as long as that `is_awaited`.
     """
     with reader.lock:
         if reader.contexts == EXCLUSIVE:
             raise ReaderRefusal(SCARD.E_SHARING_VIOLATION)
-        reader.wait_unlocked()
+        _wait_unlocked(reader, is_awaited)
     if share == Share.DIRECT:
         with reader.lock:
             active = _open(reader, number, share, protocols)
@@ -261,7 +267,18 @@ def connect(reader: Reader, number: int, share: int, protocols: int) -> tuple[Ha
             _power_up(reader)
             active = _open(reader, number, share, protocols)
     reader.announce()
-    return Handle(number, reader), active
+    return Handle(number, reader, is_awaited), active
+
+
+def _wait_unlocked(reader: Reader, is_awaited: Callable[[], bool]) -> None:
+    """Wait for the end of any transaction; ConnectionError once nobody awaits that any more.
+
+    A client that waits for itself, because it has the transaction, can only be killed: with it
+    goes the transaction.
+    """
+    while not reader.wait_unlocked(0, _LOOK):
+        if not is_awaited():
+            raise ConnectionError("a client has gone that waited for a transaction's end")
 
 
 def _power_up(reader: Reader) -> None:

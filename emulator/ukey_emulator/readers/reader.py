@@ -249,9 +249,9 @@ class Reader:
         self.handles[number] = SCARD.S_SUCCESS
         self.changed()
 
-    def wait_unlocked(self, number: int = 0, seconds: float | None = None) -> None:
-        """Wait until no other handle has a transaction, at most so long."""
-        self.unlocked.wait_for(lambda: self.holder in {0, number} or self.gone, seconds)
+    def wait_unlocked(self, number: int, seconds: float) -> bool:
+        """Wait until no other handle has a transaction, at most so long; false if one has still."""
+        return self.unlocked.wait_for(lambda: self.holder in {0, number} or self.gone, seconds)
 
     def unlock(self) -> None:
         """Free the card of any transaction."""

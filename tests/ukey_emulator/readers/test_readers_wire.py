@@ -217,6 +217,21 @@ def test_the_rack_s_socket(tmp_path: Path) -> None:
         os.mknod(address, stat.S_IFSOCK | 0o600)
 
 
+def test_a_client_that_waits_for_itself(ours: Ours) -> None:
+    """For ever, as in pcscd; but killed, it leaves the card to others, which there it does not."""
+    card = StandIn()
+    ours.insert(0, card)
+    with Wire(ours.address) as wire:
+        context = wire.establish()
+        name = ours.name(0).encode()
+        *_, holder, _, _ = wire.ask(Command.CONNECT, context, name, 2, 3, 0, 0, 0)
+        wire.ask(Command.BEGIN_TRANSACTION, holder, 0)
+        wire.send(Command.CONNECT, context, name, 2, 3, 0, 0, 0)
+        assert wire.silent()
+    assert ours.program().connect(ours.name(0)).transmit(PLAIN) == OK
+    assert card.done[-1] == "reset"
+
+
 def test_stopping_hangs_up(ours: Ours) -> None:
     """Also on who waits in a call for a transaction's end."""
     card = StandIn()
