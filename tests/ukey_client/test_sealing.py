@@ -5,12 +5,13 @@ import logging
 import subprocess
 import tempfile
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asn1crypto import x509 as asn1_x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from PIL import Image, ImageFile
 from pyhanko.pdf_utils import generic
@@ -41,7 +42,8 @@ from ukey_client.errors import (
 from ukey_client.sealing import Place, seal_pdf
 from ukey_client.sealing.document import SEAL_DIAMETER, Document
 from ukey_client.sealing.proof import require_sound
-from ukey_client.token import open_token
+from ukey_client.status import check_status
+from ukey_client.token import HeldCertificate, open_token
 from ukey_client.token.cryptoki.token import CryptokiToken
 
 
@@ -378,6 +380,14 @@ def test_an_unknown_issuer(make_key: Callable[..., Key], ca: SmallCa) -> None:
     make_key("p256", with_ocsp=False, with_chain=False)
     with open_token(MODULE) as token, pytest.raises(CertificateUntrusted, match="签发机构"):
         seal(token, ca, make_pdf(), before_signing=never)
+
+
+def test_an_issuer_that_cannot_be_asked_for(ca: SmallCa, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ca, "url", "http://127.0.0.1:9")  # nobody listens there
+    certificate = ca.issue(ec.generate_private_key(ec.SECP256R1()).public_key(), "单位")
+    held = HeldCertificate(b"1", "单位", certificate.public_bytes(Encoding.DER))
+    with pytest.raises(Unreachable, match="无法连接"):
+        check_status(held, [], datetime.now(UTC))
 
 
 # --- the time-stamping authority ----------------------------------------------------------------

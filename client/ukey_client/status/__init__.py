@@ -40,10 +40,10 @@ def check_status(
     """
     if not (ocsp.addresses(certificate.certificate) or crl.addresses(certificate.certificate)):
         return
-    chain = chain_of(certificate.certificate, authorities)
-    if len(chain) < 2:  # noqa: PLR2004 - the certificate and its issuer
+    issuer = _issuer_of(certificate.certificate, authorities)
+    if issuer is None:
         raise CertificateUntrusted(certificate.owner, "找不到签发机构的证书")
-    _ask(certificate.certificate, chain[1], certificate.owner, now)
+    _ask(certificate.certificate, issuer, certificate.owner, now)
 
 
 def collect_evidence(chains: Sequence[Sequence[x509.Certificate]], now: datetime) -> Evidence:
@@ -68,12 +68,22 @@ def chain_of(
     """
     chain = [certificate]
     while chain[-1].subject != chain[-1].issuer and len(chain) < _LONGEST_CHAIN:
-        issuer = next((one for one in authorities if _issued(one, chain[-1])), None)
-        issuer = issuer or _fetch_issuer(chain[-1])
+        try:
+            issuer = _issuer_of(chain[-1], authorities)
+        except Unreachable:
+            break
         if issuer is None:
             break
         chain.append(issuer)
     return chain
+
+
+def _issuer_of(
+    subject: x509.Certificate, authorities: Sequence[x509.Certificate]
+) -> x509.Certificate | None:
+    """Find a certificate's issuer; Unreachable if it might be had where nobody answers."""
+    known = next((one for one in authorities if _issued(one, subject)), None)
+    return known or _fetch_issuer(subject)
 
 
 def _ask(
@@ -104,6 +114,7 @@ def _issued(issuer: x509.Certificate, subject: x509.Certificate) -> bool:
 
 
 def _fetch_issuer(subject: x509.Certificate) -> x509.Certificate | None:
+    failure: Unreachable | None = None
     for url in ocsp.addresses(subject, AuthorityInformationAccessOID.CA_ISSUERS):
         try:
             with Exchange(url, "证书颁发机构") as exchange:
@@ -111,10 +122,15 @@ def _fetch_issuer(subject: x509.Certificate) -> x509.Certificate | None:
             if answer.status != _OK:
                 continue
             issuer = x509.load_der_x509_certificate(answer.body)
-        except (Unreachable, ValueError):
+        except Unreachable as error:
+            failure = failure or error
+            continue
+        except ValueError:
             continue
         if _issued(issuer, subject):
             return issuer
+    if failure is not None:
+        raise failure
     return None
 
 
