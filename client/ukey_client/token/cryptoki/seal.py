@@ -11,9 +11,11 @@ from ukey_client.token.piv import objects
 
 SEAL_LABEL: Final = "电子印章"
 SEAL_APPLICATION: Final = "ukeylab"
-# Data objects of a PIV card, DER of their OIDs (SP 800-73-4 Part 1, table 3).
-_FACIAL_IMAGE: Final = bytes.fromhex("060a60864801650307026030")  # 2.16.840.1.101.3.7.2.96.48
-_CHUID: Final = bytes.fromhex("0609608648016503073000")  # 2.16.840.1.101.3.7.48.0
+# Data objects of a PIV card all stand below 2.16.840.1.101.3.7; the face is 2.96.48 there
+# (SP 800-73-4 Part 1, table 3).
+_PIV: Final = bytes.fromhex("60864801650307")
+_FACE: Final = _PIV + bytes.fromhex("026030")
+_OID_TAG: Final = 0x06
 
 
 def read_seal(session: pkcs11.Session, *, logged_in: bool) -> bytes | None:
@@ -27,14 +29,15 @@ def read_seal(session: pkcs11.Session, *, logged_in: bool) -> bytes | None:
     found.sort(key=lambda one: read(one, Attribute.APPLICATION, "") != SEAL_APPLICATION)
     if found:
         return bytes(read(found[0], Attribute.VALUE, b""))
-    if not logged_in and _data(session, _CHUID):
+    of_a_card = {_oid(one): one for one in find(session, {Attribute.CLASS: ObjectClass.DATA})}
+    if not logged_in and any(oid.startswith(_PIV) for oid in of_a_card):
         raise SealHidden
-    for face in _data(session, _FACIAL_IMAGE):
-        picture = objects.read_seal(bytes(read(face, Attribute.VALUE, b"")))
-        if picture is not None:
-            return picture
-    return None
+    face = of_a_card.get(_FACE)
+    return None if face is None else objects.read_seal(bytes(read(face, Attribute.VALUE, b"")))
 
 
-def _data(session: pkcs11.Session, oid: bytes) -> list[pkcs11.Object]:
-    return find(session, {Attribute.CLASS: ObjectClass.DATA, Attribute.OBJECT_ID: oid})
+def _oid(found: pkcs11.Object) -> bytes:
+    """Give the content of CKA_OBJECT_ID, which is the DER of an OID; OpenSC leaves its head off."""
+    encoded = bytes(read(found, Attribute.OBJECT_ID, b""))
+    has_head = len(encoded) > 1 and encoded[0] == _OID_TAG and encoded[1] == len(encoded) - 2
+    return encoded[2:] if has_head else encoded

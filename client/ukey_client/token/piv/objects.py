@@ -11,6 +11,7 @@ from ukey_client.token.piv import tlv
 _CERTIFICATE, _INFO, _CHECK = 0x70, 0x71, 0xFE
 _GZIPPED: Final = 0x01
 _LARGEST: Final = 64 * 1024  # bytes of a certificate that was compressed
+_TEMPLATE: Final = 0x53
 _IMAGE: Final = 0xBC
 _PICTURES: Final = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")
 _ROOTS_END, _ROOTS_GO_ON = 0x82, 0x83
@@ -45,10 +46,10 @@ def read_seal(content: bytes) -> bytes | None:
     """Take the seal's picture out of the object of the face (table 13).
 
     A unit has no face, but a seal. What is no plain picture is a person's biometric record
-    (CBEFF), and no seal.
+    (CBEFF), and no seal. The template around it (53) may have been left on.
     """
     try:
-        image = tlv.find(content, _IMAGE)
+        image = tlv.find(tlv.find(content, _TEMPLATE) or content, _IMAGE)
     except tlv.TlvError:
         return None
     return image if image is not None and image.startswith(_PICTURES) else None
