@@ -227,7 +227,7 @@ class Client:
         return self._readers.states(FIXED_READERS)
 
     def _readers_state_size(self, _fields: tuple[Any, ...], _: bytes) -> bytes:
-        self._told_readers = max(FIXED_READERS, self._readers.count())
+        self._told_readers = self._readers.room()
         return COUNT.pack(self._told_readers)
 
     def _readers_state_array(self, _fields: tuple[Any, ...], _: bytes) -> bytes | None:

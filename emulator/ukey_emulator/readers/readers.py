@@ -10,7 +10,7 @@ from ukey_emulator.chip import Chip
 from ukey_emulator.slots import Slot, Slots
 
 from .events import Events
-from .messages import NO_READER
+from .messages import FIXED_READERS, NO_READER
 from .numbers import Numbers
 from .power import Grace
 from .reader import Card, Reader
@@ -33,6 +33,7 @@ class Readers:
         self._readers: dict[int, Reader] = {}
         self._by_name: dict[bytes, Reader] = {}
         self._contexts: dict[int, socket.socket] = {}
+        self._room = FIXED_READERS
 
     def start(self) -> None:
         """Make the readers for the slots that there are."""
@@ -54,9 +55,10 @@ class Readers:
             raise ReaderRefusal(SCARD.E_UNKNOWN_READER)
         return reader
 
-    def count(self) -> int:
-        """Tell how many readers there are."""
-        return len(self._readers)
+    def room(self) -> int:
+        """Tell how many readers there is room for: clients of 2.5 take no less than once told."""
+        self._room = max(self._room, len(self._readers))
+        return self._room
 
     def states(self, count: int) -> bytes:
         """Give what is told of that many readers; there may be more, or fewer."""
