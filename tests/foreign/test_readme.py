@@ -55,10 +55,14 @@ def test_both_languages_show_the_same_code() -> None:
 
 
 def test_programs_run_with_a_key_around_them(tmp_path: Path) -> None:
-    (commands,) = (block for block in blocks("README.md", "sh") if "ukey run" in block)
-    told = run(["bash", "-e", "-c", as_here(commands)], tmp_path)
+    first, second = (block for block in blocks("README.md", "sh") if "ukey run" in block)
+    told = run(["bash", "-e", "-c", as_here(first)], tmp_path)
     assert "Key pair generated" in told
     assert "ECDSA" in told
+    told = run(["bash", "-e", "-c", as_here(second)], tmp_path)
+    assert "ukeylab key-1 00 00" in told
+    assert "Successfully generated a new private key" in told
+    assert "PIV PUK" in told
 
 
 def test_a_rack_stays(tmp_path: Path) -> None:
