@@ -271,8 +271,9 @@ def test_an_old_file_keeps_what_was_in_it(old: Path) -> None:
 def test_an_old_file_has_a_letterbox_after_the_first_login(old: Path) -> None:
     with plugged(old) as chip:
         assert not chip.outsides()
-        with pytest.raises(Refusal):
+        with pytest.raises(Refusal) as refusal:
             chip.exchange((), (secret(b"too early"),))
+        assert refusal.value.code is CKR.USER_NOT_LOGGED_IN
         values(chip)
         (key,) = chip.outsides()
         assert key.attributes[CKA.ID] == b"old"

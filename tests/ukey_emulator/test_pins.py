@@ -205,7 +205,7 @@ class Counter(RuleBasedStateMachine):
     @rule(right=st.booleans())
     def try_it(self, *, right: bool) -> None:
         try:
-            self.chip.log_in(Role.USER, self.pin if right else b"wrong!")
+            era = self.chip.log_in(Role.USER, self.pin if right else b"wrong!")
         except PinRefusal as refusal:
             locked = self.left == 0
             assert locked or not right
@@ -215,7 +215,7 @@ class Counter(RuleBasedStateMachine):
             assert right
             assert self.left
             self.left = TRIES
-            self.chip.log_out(Role.USER)
+            self.chip.log_out(Role.USER, era)
 
     @rule(pin=st.binary(min_size=1, max_size=70), right=st.booleans())
     def change(self, pin: bytes, *, right: bool) -> None:
@@ -232,9 +232,9 @@ class Counter(RuleBasedStateMachine):
 
     @rule(pin=st.binary(min_size=4, max_size=64))
     def unlock(self, pin: bytes) -> None:
-        self.chip.log_in(Role.SO, SO_PIN)
+        era = self.chip.log_in(Role.SO, SO_PIN)
         self.chip.set_user_pin(pin)
-        self.chip.log_out(Role.SO)
+        self.chip.log_out(Role.SO, era)
         self.left = TRIES
         self.pin = pin
 

@@ -370,12 +370,12 @@ class Pins(RuleBasedStateMachine):
         role = Role.USER if name == "pin" else Role.SO
         sw = self.compared(name, pin)
         try:
-            self.chip.log_in(role, pin.rstrip(b"\xff"))
+            era = self.chip.log_in(role, pin.rstrip(b"\xff"))
         except PinRefusal:
             assert sw != 0x9000
         else:
             assert sw == 0x9000
-            self.chip.log_out(role)
+            self.chip.log_out(role, era)
 
     @rule()
     def authenticate(self) -> None:

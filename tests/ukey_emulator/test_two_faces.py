@@ -99,6 +99,17 @@ def test_a_key_that_wants_no_pin_is_used_without_a_login(program: Program, piv: 
     program.C_Sign(session, bytes(32), ROOM)
 
 
+def test_nothing_but_the_card_attests(program: Program, piv: PivProgram) -> None:
+    piv.manage()
+    piv.generate(AUTH, P256)
+    piv.ok(0xF9, AUTH, 0x00)
+    session = program.open()
+    (private,) = program.find(session, CLASS=int(CKO.PRIVATE_KEY))
+    assert program.read(session, private, CKA.LABEL) == b"Attestation key"
+    code = program.rv("C_SignInit", session, Mechanism(CKM.ECDSA, None), private)
+    assert code == CKR.KEY_FUNCTION_NOT_PERMITTED
+
+
 @pytest.mark.parametrize(
     ("algorithm", "key_type", "uses"),
     [
@@ -152,6 +163,18 @@ def test_a_key_that_is_replaced_is_gone_for_both(program: Program, piv: PivProgr
     assert program.find(session, CLASS=int(CKO.PRIVATE_KEY)) == []
     assert program.find(session, CLASS=int(CKO.PUBLIC_KEY)) == []
     assert len(program.find(session, CLASS=int(CKO.CERTIFICATE))) == 1
+
+
+def test_a_deleted_key_leaves_no_half_behind_be_it_sealed(
+    program: Program, piv: PivProgram
+) -> None:
+    session = program.open(user=CKU.USER)
+    public, _ = pair(program, session, b"one")
+    program.C_CopyObject(session, public, attributes(PRIVATE=True), True)
+    program.C_CloseSession(session)
+    piv.manage()
+    piv.ok(0xF6, 0xFF, AUTH)
+    assert program.find(program.open(user=CKU.USER)) == []
 
 
 def test_what_the_card_has_put_somewhere_stays_there(program: Program, piv: PivProgram) -> None:

@@ -60,7 +60,12 @@ class Chip:
         self._lock = threading.RLock()
         facts = self._store.facts()
         without = frozenset(map(int, facts.get("without", b"").split()))
-        self.identity = Identity(serial=facts.get("serial", b"").decode(), without=without)
+        self.identity = Identity(
+            serial=facts.get("serial", b"").decode(),
+            without=without,
+            reader=facts.get("reader", b"").decode(),
+            atr=facts.get("atr", b""),
+        )
         self.label = facts.get("label", b"").decode()
         self.era = self.revision = 0
         self._tries = int(facts.get("tries", b"10"))
@@ -95,10 +100,13 @@ class Chip:
         *,
         lasting: bool = True,
         without: Collection[int] = (),
+        reader: str = "",
+        atr: bytes = b"",
     ) -> "Chip":
         """Make a new key in a new file; without a factory it is not initialised yet.
 
-        `without` are the mechanisms that the key shall not have.
+        `without` are the mechanisms that the key shall not have; `reader` and `atr` say how it
+        shall look as a card, if not as ours do.
         """
         store = Store.create(path, lasting=lasting)
         with store.change():
@@ -106,6 +114,10 @@ class Chip:
             store.put_fact("label", label.encode())
             if without:
                 store.put_fact("without", " ".join(map(str, sorted(without))).encode())
+            if reader:
+                store.put_fact("reader", reader.encode())
+            if atr:
+                store.put_fact("atr", atr)
             if factory is not None:
                 master = secrets.token_bytes(MASTER_LENGTH)
                 store.put_fact("tries", str(factory.tries).encode())
@@ -186,13 +198,13 @@ class Chip:
             raise Refusal(CKR.DEVICE_ERROR, "there is a letter and no letterbox")
         return self._letterbox.open(master, context, sealed.blob)
 
-    def log_out(self, role: Role, era: int | None = None) -> None:
+    def log_out(self, role: Role, era: int) -> None:
         """Close what a `log_in` opened; with the last one the secrets leave the memory.
 
         Nothing is done for a login of an `era` that has ended.
         """
         with self._lock:
-            if era not in (None, self.era):
+            if era != self.era:
                 return
             self._users[role] -= 1
             if not self._users[Role.USER]:
@@ -327,7 +339,8 @@ class Chip:
         """Take objects off the token, put others there and note what an applet keeps: one change.
 
         The old ones may be what `outsides` gave. Private new ones go into the letterbox while no
-        PIN has opened the token; CKR_USER_PIN_NOT_INITIALIZED if it has none.
+        PIN has opened the token. CKR_USER_PIN_NOT_INITIALIZED if it has no PIN, and so nothing that
+        they could be sealed with; CKR_USER_NOT_LOGGED_IN if it comes from before letterboxes.
         """
         with self._lock:
             gone = [obj.row for obj in old if obj.row is not None]
@@ -403,6 +416,10 @@ class Chip:
             self._store.put_sealed(_sealed(row, obj, self._master))
         elif self._letterbox is not None:
             self._store.put_sealed(_posted(row, obj, self._letterbox))
+        elif self.initialised:
+            raise Refusal(
+                CKR.USER_NOT_LOGGED_IN, "an old file has no letterbox till the first login"
+            )
         else:
             raise Refusal(CKR.USER_PIN_NOT_INITIALIZED, "the token has no PIN yet")
 

@@ -93,7 +93,7 @@ class Piv(Applet):
             if self.state.verified:
                 self.chip.verify_pin(Role.USER, pin)
             else:
-                self.chip.log_in(Role.USER, pin)
+                self._era = self.chip.log_in(Role.USER, pin)
         except PinRefusal:
             self.log_out()
             raise
@@ -101,6 +101,6 @@ class Piv(Applet):
 
     def log_out(self) -> None:
         """End the login, if there is one."""
-        if self.state.verified and self._era == self.chip.era:
-            self.chip.log_out(Role.USER)
+        if self.state.verified:
+            self.chip.log_out(Role.USER, self._era)
         self.state.verified = self.state.just_verified = False
