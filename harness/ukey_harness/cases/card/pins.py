@@ -12,7 +12,6 @@ from ukey_harness.cases.card.piv import (
     another,
     block_pin,
     change,
-    guess,
     logged_in,
     owners_pin,
     owners_puk,
@@ -135,7 +134,7 @@ def _pv_14(stand: CardStand) -> tuple[str, ...]:
     words, spent, told = [], 0, 0
     for each in (SHORT_PIN, MIDDLE_FF, LETTERS, b"123456789"):
         before = tries(stand)
-        answer = guess(stand, each)
+        answer = verify(stand, each)
         words.append(answer.kind)
         told += answer.kind == "63CX"
         spent += before - tries(stand)
@@ -217,7 +216,7 @@ def _pv_19(stand: CardStand) -> tuple[str, ...]:
     old = owners_pin(stand)
     changed = change(stand, PIN, old, NEW_PIN)
     try:
-        return changed.word, guess(stand, old).kind, verify(stand, NEW_PIN).word
+        return changed.word, verify(stand, old).kind, verify(stand, NEW_PIN).word
     finally:
         if changed.ok:
             change(stand, PIN, NEW_PIN, old)
@@ -341,7 +340,7 @@ def _interrupted_change(stand: CardStand, right: str) -> str:
         stand.note("Nobody can take the card out while it works: its power is cut afterwards.")
         change(stand, PIN, right, NEW_PIN)
         stand.cut_power()
-    if guess(stand, NEW_PIN).ok:
+    if verify(stand, NEW_PIN).ok:
         return change(stand, PIN, NEW_PIN, right).word
     return verify(stand, right).word
 

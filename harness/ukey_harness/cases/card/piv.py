@@ -21,6 +21,7 @@ VERIFY, CHANGE, UNBLOCK = 0x20, 0x24, 0x2C
 GET_DATA, PUT_DATA, AUTHENTICATE, GENERATE = 0xCB, 0xDB, 0x87, 0x47
 METADATA = 0xF7
 TRIPLE_DES = 0x03
+TRIES_WANTED = 2  # of a PIN, before one of them is spent
 MOST_TRIES = 15  # more than a status word can tell
 PIN_LENGTH = 8
 
@@ -56,12 +57,50 @@ def another(pin: str) -> str:
 # PINs
 
 
+def _see_tries(stand: CardStand, reference: int, secret: bytes) -> None:
+    """See that a card that is dear has two tries left, before one is spent; NotApplicable.
+
+    A secret that the card has taken in this case is right: it costs none.
+    """
+    if stand.subject.renewable or secret in stand.proven.get(reference, ()):
+        return
+    if reference == PIN:
+        told = status(stand)
+        # While the PIN is given nothing tells its tries: they are all there.
+        left = stand.least if told.ok else told.tries
+        stand.least = left
+    else:
+        counts = value(stand.ask(METADATA, 0x00, reference).data, 0x06)
+        left = counts[-1] if counts else None
+    if left is None or left < TRIES_WANTED:
+        name = "PIN" if reference == PIN else "PUK"
+        known = f"has {left}" if left is not None else "does not tell how many"
+        raise NotApplicable(f"The card {known} tries of the {name}; two are wanted to spend one.")
+
+
+def _prove(stand: CardStand, reference: int, answer: Answer, secret: bytes) -> Answer:
+    if answer.ok:
+        stand.proven.setdefault(reference, set()).add(secret)
+    return answer
+
+
 def verify(
     stand: CardStand, pin: str | bytes | None = None, card: Connection | None = None
 ) -> Answer:
     """VERIFY the PIN (§3.2.1); the owner's if none is named."""
     given = padded(owners_pin(stand) if pin is None else pin)
-    return stand.send(command(VERIFY, 0x00, PIN, given), card)
+    _see_tries(stand, PIN, given)
+    return _prove(stand, PIN, stand.send(command(VERIFY, 0x00, PIN, given), card), given)
+
+
+def prove(stand: CardStand) -> None:
+    """See, before a case spends tries of a card that is dear, that the PIN at hand is right.
+
+    Its tries are all there then, and it can be given again.
+    """
+    if not verify(stand).ok:
+        raise NotApplicable("The PIN that was handed over is not the card's.")
+    stand.renew()
 
 
 def logged_in(stand: CardStand, card: Connection | None = None) -> None:
@@ -84,16 +123,9 @@ def tries(stand: CardStand) -> int:
     return left
 
 
-def guess(stand: CardStand, pin: str | bytes) -> Answer:
-    """VERIFY what may cost a try; a card that is dear is never brought to its last one."""
-    if not stand.subject.renewable and tries(stand) < 2:  # noqa: PLR2004 - the last but one
-        raise NotApplicable("Fewer than two tries of the PIN are left, and the last is not risked.")
-    return verify(stand, pin)
-
-
 def wrong(stand: CardStand) -> Answer:
     """VERIFY a well-formed PIN that is wrong."""
-    return guess(stand, another(owners_pin(stand)))
+    return verify(stand, another(owners_pin(stand)))
 
 
 def block_pin(stand: CardStand) -> list[Answer]:
@@ -108,12 +140,20 @@ def block_pin(stand: CardStand) -> list[Answer]:
 
 def change(stand: CardStand, reference: int, old: str, new: str | bytes) -> Answer:
     """CHANGE REFERENCE DATA (§3.2.2)."""
-    return stand.send(command(CHANGE, 0x00, reference, padded(old) + padded(new)))
+    _see_tries(stand, reference, padded(old))
+    answer = stand.send(command(CHANGE, 0x00, reference, padded(old) + padded(new)))
+    if answer.ok:
+        stand.proven[reference] = set()
+    return _prove(stand, reference, answer, padded(new))
 
 
 def unblock(stand: CardStand, puk: str, pin: str) -> Answer:
     """RESET RETRY COUNTER with the PUK (§3.2.3)."""
-    return stand.send(command(UNBLOCK, 0x00, PIN, padded(puk) + padded(pin)))
+    _see_tries(stand, PUK, padded(puk))
+    answer = stand.send(command(UNBLOCK, 0x00, PIN, padded(puk) + padded(pin)))
+    if answer.ok:
+        stand.proven[PIN] = {padded(pin)}
+    return _prove(stand, PUK, answer, padded(puk))
 
 
 # The management key
@@ -234,7 +274,7 @@ def placed(stand: CardStand, tag: int, new: bytes) -> bytes:
 def restore(stand: CardStand) -> None:
     """Leave a card that is dear as it was: the PIN's tries full, the objects as they were."""
     stand.leave()
-    if stand.subject.pin:
+    if padded(stand.subject.pin) in stand.proven.get(PIN, ()):
         verify(stand)
     if stand.kept:
         manage(stand)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ukey_harness.cases.card.atr import fault_of
 from ukey_harness.cases.card.keys import AUTH, Algorithm, generate, public_key
 from ukey_harness.cases.card.needs import acts
-from ukey_harness.cases.card.piv import get_data, manage, owners_pin, status, verify
+from ukey_harness.cases.card.piv import get_data, logged_in, manage, status, verify
 from ukey_harness.cases.card.stand import CardStand
 from ukey_harness.cases.case import Changes, Section, Unprepared
 from ukey_harness.pcsc import Answer, Connection, Context, ReaderStatus
@@ -185,6 +185,8 @@ def _rd_06(stand: CardStand) -> str:
 def _rd_07(stand: CardStand) -> tuple[str, ...]:
     mine = stand.card
     name, other = stand.new_context().connect(stand.reader)
+    if name != SUCCESS:
+        return (name,)
     return name, other.transmit(SELECT).word, mine.transmit(SELECT).word
 
 
@@ -346,7 +348,8 @@ def _die_in_transaction(stand: CardStand, ready: int) -> None:
     allow=("9000, S_SUCCESS, 63CX",),
 )
 def _rd_17(stand: CardStand) -> tuple[str, ...]:
-    owners_pin(stand)
+    logged_in(stand)  # it is right, so that nobody loses a try below
+    stand.renew()
     card = stand.card
     read, write = os.pipe()
     child = os.fork()

@@ -33,6 +33,8 @@ class CardStand:
         self.trespasses: list[str] = []
         self.steps: list[StepRecord] = []
         self.kept: dict[int, bytes | None] = {}  # data objects as they were, of a card that is dear
+        self.proven: dict[int, set[bytes]] = {}  # PINs by reference that the card has taken
+        self.least: int | None = None  # the tries that were left when the card told it last
         self._act = act
         self._context: Context | None = None
         self._card: Connection | None = None

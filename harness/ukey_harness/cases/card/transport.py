@@ -163,7 +163,7 @@ def _ap_08(stand: CardStand) -> tuple[str, ...]:
 def _template(answer: Answer) -> str:
     """Return "whole" for an application property template that is all there."""
     whole = value(answer.data, 0x61, 0x4F) and value(answer.data, 0x61, 0x79)
-    return "whole" if whole else answer.data.hex()
+    return "whole" if whole else answer.data.hex() or "no data"
 
 
 @transport.case(

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ukey_harness.cases.case import Case, NotApplicable, Unprepared, facts
+from ukey_harness.cases.case import Case, Changes, NotApplicable, Unprepared, facts
 from ukey_harness.cases.catalogue import CARD
 from ukey_harness.cases.finding import Finding
 from ukey_harness.cases.pkcs11.stand import Act, Stand
@@ -57,9 +57,10 @@ def carry_out(case: Case, subject: Subject, line: Line) -> None:
             raise RuntimeError(answer["failed"])
         return dict(answer["did"])
 
-    stand, leave = _stand(case, subject, act)
+    stand, ready, leave = _stand(case, subject, act)
     finding = Finding(case.id)
     try:
+        ready()
         finding.missing = next((why for need in case.needs if (why := need(stand))), "")
         if not finding.missing:
             finding.seen = facts(case.function(stand))
@@ -79,16 +80,24 @@ def carry_out(case: Case, subject: Subject, line: Line) -> None:
 
 def _stand(
     case: Case, subject: Subject, act: Act
-) -> "tuple[Stand | CardStand, Callable[[], None]]":
-    """Return the stand for a case of its suite, and how a key that is dear is left afterwards."""
+) -> "tuple[Stand | CardStand, Callable[[], None], Callable[[], None]]":
+    """Return the stand for a case of its suite, what is seen to before it, and what after it.
+
+    What is done before and after is for a key that is dear.
+    """
     if case.suite == CARD:
-        from ukey_harness.cases.card.piv import restore  # noqa: PLC0415 - pyscard is an extra
+        from ukey_harness.cases.card.piv import prove, restore  # noqa: PLC0415 - pyscard is an extra
         from ukey_harness.cases.card.stand import CardStand  # noqa: PLC0415 - the same
 
         card = CardStand(subject, act)
-        return card, lambda: restore(card)
+        spends = not subject.renewable and case.changes in {Changes.PIN, Changes.TOKEN}
+        return card, (lambda: prove(card)) if spends else _nothing, lambda: restore(card)
     stand = Stand(subject, act)
-    return stand, lambda: sweep(stand)
+    return stand, _nothing, lambda: sweep(stand)
+
+
+def _nothing() -> None:
+    """Do nothing: the key is thrown away afterwards, or loses nothing."""
 
 
 def _charge(finding: Finding, trespasses: list[str]) -> None:
