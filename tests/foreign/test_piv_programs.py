@@ -3,6 +3,7 @@
 The card is the same key that the PKCS#11 module shows.
 """
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -203,3 +204,40 @@ def test_what_pkcs11_programs_have_enrolled_opensc_signs_with(card: CardUnderTes
             for kind in ("privkey", "pubkey", "cert"):
                 card.ours("--delete-object", "--type", kind, "--id", "7701")
             assert "ID:         02" not in card.opensc("--list-objects", "--type", "cert")
+
+
+_KEEPS_ASKING = """
+import subprocess, sys
+import pkcs11
+from pkcs11 import Attribute, ObjectClass
+
+module, label, pin = sys.argv[1:]
+token = pkcs11.lib(module).get_token(token_label=label)
+with token.open(user_pin=pin, rw=True) as session:
+    def private():
+        wanted = {Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.ID: bytes([1])}
+        return list(session.get_objects(wanted))
+    (first,) = private()
+    assert [first[Attribute.LABEL] for _ in range(3)] == ["PIV AUTH key"] * 3
+    make = "-a generate -s 9a -A ECCP256 -o again.pub"
+    subprocess.run(["yubico-piv-tool", "--reader=ukeylab", *make.split()], check=True)
+    try:
+        first[Attribute.LABEL]
+    except pkcs11.exceptions.ObjectHandleInvalid:
+        pass
+    else:
+        raise SystemExit("the key that was replaced still answers")
+    (second,) = private()
+    assert len(second.sign(bytes(32), mechanism=pkcs11.Mechanism.ECDSA)) == 64
+    attest = ["yubico-piv-tool", "--reader=ukeylab", "-a", "attest", "-s", "9a"]
+    assert subprocess.run(attest, check=False).returncode == 0
+    second.destroy()
+    assert subprocess.run(attest, check=False).returncode == 1
+"""
+
+
+def test_a_program_that_keeps_asking_hears_of_what_the_card_does(card: CardUnderTest) -> None:
+    """The module keeps answers in memory; what the card changes ends them at once."""
+    card.certified("9a", "RSA2048")
+    token = card.token
+    card.run(sys.executable, "-c", _KEEPS_ASKING, token.module, token.label, token.pin)
