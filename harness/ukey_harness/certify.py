@@ -49,7 +49,7 @@ class _DeviceUnusable(click.ClickException):
     default=DEFAULT_DEVICE,
     show_default=True,
     metavar="FILE",
-    help="emulated, softhsm2, or a device file's path.",
+    help="emulated, emulated-piv, emulated-opensc, softhsm2, or a device file's path.",
 )
 @click.option(
     "--suite", "suites", multiple=True, metavar="NAME", help="Only this suite; repeatable."

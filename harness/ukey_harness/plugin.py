@@ -27,7 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest=DEVICE,
         metavar="FILE",
         default=None,
-        help="device under test: emulated (default), softhsm2, or a device file's path",
+        help="device under test: emulated (default), emulated-piv, emulated-opensc, softhsm2, or a "
+        "device file's path",
     )
     group.addoption(
         "--ukey-report",

@@ -42,7 +42,9 @@ so_env = "KEY_SO_PIN"
 
 def measured(**changes: Any) -> dict[str, Any]:
     seen = {
+        "info": {"library": "a vendor's driver"},
         "slot": {"flags": ["CKF_TOKEN_PRESENT", "CKF_REMOVABLE_DEVICE"]},
+        "mechanisms": ["0x0", "0x1", "0x1040"],
         "tries_left": 10,
         "lock_trial": {"locked_after": 10, "tried": 20, "right_pin": "CKR_PIN_LOCKED"},
     }
@@ -51,9 +53,10 @@ def measured(**changes: Any) -> dict[str, Any]:
 
 class TestFiles:
     def test_the_shipped_ones_are_good(self) -> None:
-        assert shipped() == ["emulated", "softhsm2"]
+        assert shipped() == ["emulated", "emulated-opensc", "emulated-piv", "softhsm2"]
         for name in shipped():
-            assert read_device_file(name).kind == name
+            assert read_device_file(name).kind == name.partition("-")[0]
+            assert read_device_file(name).way == (name.partition("-")[2] or "pkcs11")
 
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -77,7 +80,7 @@ class TestFiles:
         assert message in str(caught.value)
 
     def test_an_unknown_name_lists_the_known_ones(self) -> None:
-        with pytest.raises(DeviceFileError, match="emulated, softhsm2"):
+        with pytest.raises(DeviceFileError, match="emulated-piv, softhsm2"):
             read_device_file("no-such-device")
 
     def test_a_file_that_cannot_be_read(self, tmp_path: Path) -> None:

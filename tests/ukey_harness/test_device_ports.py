@@ -13,8 +13,16 @@ from pathlib import Path
 import pytest
 
 from ukey_harness.cryptoki import CryptokiError, Module, ModuleLoadError
-from ukey_harness.device.capability import ERASING, LOCKING, PLUGGING, TRIES, UNBLOCKING
-from ukey_harness.device.claim import parse_device_file, read_device_file
+from ukey_harness.device.capability import (
+    DRIVER,
+    ERASING,
+    GENERATING,
+    LOCKING,
+    PLUGGING,
+    TRIES,
+    UNBLOCKING,
+)
+from ukey_harness.device.claim import DeviceFileError, parse_device_file, read_device_file
 from ukey_harness.device.examiner import DeviceError, ask
 from ukey_harness.device.foreign import ForeignDevice
 from ukey_harness.device.opening import device_of, try_out
@@ -73,6 +81,8 @@ class TestEmulated:
             TRIES,
             UNBLOCKING,
             ERASING,
+            GENERATING,
+            DRIVER,
         }
         assert device.findings.discrepancies == []
         assert device.measured["lock_trial"]["locked_after"] == 10
@@ -115,6 +125,40 @@ class TestEmulated:
             home = device.home
             assert (home / "control.sock").exists()
         assert not home.exists()
+
+
+class TestOtherWays:
+    """The emulated key as it shows itself through a reader."""
+
+    def test_as_a_card_it_can_do_all_but_bring_a_driver(self) -> None:
+        with device_of("emulated-piv") as device:
+            lacking = {name for name, each in device.capabilities.items() if not each.present}
+            assert lacking == {DRIVER}
+            assert device.reader in device.capabilities[DRIVER].reason
+            assert device.findings.discrepancies == []
+            assert device.measured["lock_trial"]["locked_after"] == 10
+            assert device.measured["lock_trial"]["right_pin"] == "SW 6983"
+            assert device.measured["tries_left"] == 10
+            assert device.way == {"UKEY_READER": device.reader}
+            device.take_out()
+            with pytest.raises(DeviceError, match="cannot be connected"):
+                device.ask("examine")
+
+    def test_through_opensc_it_makes_no_keys_and_tells_no_number(self) -> None:
+        with device_of("emulated-opensc") as device:
+            lacking = {name for name, each in device.capabilities.items() if not each.present}
+            assert lacking == {GENERATING, TRIES}
+            assert "C_GetMechanismList" in device.capabilities[GENERATING].reason
+            assert device.findings.discrepancies == []
+            assert device.measured["lock_trial"]["locked_after"] == 10
+            assert "OpenSC" in device.measured["info"]["library"]
+
+    def test_a_way_is_for_the_emulated_key(self) -> None:
+        start = '[device]\nname = "x"\nkind = '
+        with pytest.raises(DeviceFileError, match="for the kind emulated"):
+            parse_device_file(f'{start}"softhsm2"\nway = "piv"', "x")
+        with pytest.raises(DeviceFileError, match="must be one of pkcs11, piv, opensc"):
+            parse_device_file(f'{start}"emulated"\nway = "usb"', "x")
 
 
 @needs_softhsm

@@ -12,6 +12,8 @@ LOCKING = "locking"
 TRIES = "tries"
 UNBLOCKING = "unblocking"
 ERASING = "erasing"
+GENERATING = "generating"
+DRIVER = "driver"
 
 TITLES = {
     PLUGGING: "可以插拔",
@@ -19,6 +21,8 @@ TITLES = {
     TRIES: "能说明剩余次数",
     UNBLOCKING: "柜台可以解锁",
     ERASING: "可以清空重制",
+    GENERATING: "能在钥匙里生成密钥",
+    DRIVER: "经过 PKCS#11 驱动",
 }
 TAGS = {
     "需要拔插": PLUGGING,
@@ -26,7 +30,13 @@ TAGS = {
     "需要剩余次数": TRIES,
     "需要解锁": UNBLOCKING,
     "需要重制": ERASING,
+    "需要生成密钥": GENERATING,
+    "需要驱动": DRIVER,
 }
+
+
+# CKM_RSA_PKCS_KEY_PAIR_GEN, CKM_EC_KEY_PAIR_GEN
+_PAIR_GENERATION = frozenset({"0x0", "0x1040"})
 
 
 @dataclass
@@ -48,6 +58,8 @@ def weigh(file: DeviceFile, measured: Mapping[str, Any], *, operator: bool = Tru
     _weigh_locking(findings, file, measured)
     _weigh_tries(findings, file, measured)
     _weigh_unblocking(findings, file)
+    _weigh_generating(findings, file, measured)
+    _weigh_driver(findings, file, measured)
     if not file.is_real or file.may_erase:
         findings.say(ERASING, present=True, reason="每个场景都用一把新制的钥匙")
     else:
@@ -62,6 +74,9 @@ def weigh(file: DeviceFile, measured: Mapping[str, Any], *, operator: bool = Tru
 def _weigh_plugging(
     findings: Findings, file: DeviceFile, measured: Mapping[str, Any], *, operator: bool
 ) -> None:
+    if _is_card(measured):
+        findings.say(PLUGGING, present=True, reason="读卡器里的卡可以取出")
+        return
     shown = "CKF_REMOVABLE_DEVICE" in measured["slot"]["flags"]
     if file.claims.removable != shown:
         findings.discrepancies.append(
@@ -110,7 +125,9 @@ def _weigh_tries(findings: Findings, file: DeviceFile, measured: Mapping[str, An
             f"设备文件称剩余次数以 {file.claims.tells_tries} 表示，"
             f"令牌上{'有' if shown else '没有'}剩余次数对象"
         )
-    if shown:
+    if shown and _is_card(measured):
+        reason = f"空的 VERIFY 说明剩余次数，现为 {measured['tries_left']}"
+    elif shown:
         reason = f"令牌上有剩余次数对象，现为 {measured['tries_left']}"
     else:
         reason = f"{file.name} 不说明剩余次数：令牌上没有剩余次数对象（CKO_HW_FEATURE）"
@@ -123,6 +140,33 @@ def _weigh_unblocking(findings: Findings, file: DeviceFile) -> None:
     else:
         reason = f"设备文件称 {file.name} 不能由管理员解锁（claims.unblocks = false）"
     findings.say(UNBLOCKING, present=file.claims.unblocks, reason=reason)
+
+
+def _weigh_generating(findings: Findings, file: DeviceFile, measured: Mapping[str, Any]) -> None:
+    if _is_card(measured):
+        present, reason = True, "PIV 卡自己生成密钥（GENERATE ASYMMETRIC KEY PAIR）"
+    else:
+        present = bool(_PAIR_GENERATION & set(measured["mechanisms"]))
+        reason = (
+            f"C_GetMechanismList {'给出' if present else '未给出'} CKM_RSA_PKCS_KEY_PAIR_GEN "
+            "或 CKM_EC_KEY_PAIR_GEN"
+        )
+        if not present:
+            reason = f"{file.name} 不能在钥匙里生成密钥：{reason}"
+    findings.say(GENERATING, present=present, reason=reason)
+
+
+def _weigh_driver(findings: Findings, file: DeviceFile, measured: Mapping[str, Any]) -> None:
+    if _is_card(measured):
+        reason = f"{file.name} 不经过 PKCS#11 驱动：它是读卡器 {measured['slot']['reader']} 里的卡"
+    else:
+        reason = f"驱动是 {measured['info']['library']}"
+    findings.say(DRIVER, present=not _is_card(measured), reason=reason)
+
+
+def _is_card(measured: Mapping[str, Any]) -> bool:
+    """Whether it was looked at through a reader, not through a module."""
+    return "reader" in measured["slot"]
 
 
 def needs_of(tags: Iterable[str]) -> set[str]:

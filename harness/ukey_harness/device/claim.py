@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, get_args
 
 Kind = Literal["emulated", "softhsm2", "module", "reader"]
 Tells = Literal["number", "flags", "nothing"]
+Way = Literal["pkcs11", "piv", "opensc"]
 
 # Where distributions put SoftHSM2's module; ci/bootstrap looks in the same folders.
 SOFTHSM_FOLDERS = ("/usr/lib/softhsm", "/usr/lib/*/softhsm")
@@ -61,7 +62,9 @@ class DeviceFile:
     module: path of the PKCS#11 module (kinds softhsm2 and module; "": SoftHSM2 is not installed);
     reader: the name of the PC/SC reader, or a part that no other reader's name has (kind reader);
     serial: the serial number that a real key must show; erase: the sentence of consent to losing
-    everything on that key; environment: variables that the module wants.
+    everything on that key; environment: variables that the module wants; way: how the holder's
+    programs reach an emulated key: through its own module, as a PIV card, or through OpenSC's
+    module as that card.
     """
 
     path: str
@@ -76,6 +79,7 @@ class DeviceFile:
     pins: Pins = field(default_factory=Pins)
     erase: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    way: Way = "pkcs11"
 
     @property
     def is_real(self) -> bool:
@@ -131,12 +135,17 @@ def parse_device_file(content: str, name: str) -> DeviceFile:
         raise DeviceFileError(f"{name}: no TOML: {error}") from error
     _known(document, {"device", "claims", "pins", "consent", "environment"}, name, "")
     device = _table(document, "device", name)
-    keys = {"name", "kind", "vendor", "model", "module", "reader", "serial"}
+    keys = {"name", "kind", "vendor", "model", "module", "reader", "serial", "way"}
     _known(device, keys, name, "device.")
     kind = device.get("kind")
     if kind not in get_args(Kind):
         raise DeviceFileError(
             f"{name}: device.kind is {kind!r}; it must be one of {', '.join(get_args(Kind))}"
+        )
+    way = device.get("way", "pkcs11")
+    if way not in get_args(Way):
+        raise DeviceFileError(
+            f"{name}: device.way is {way!r}; it must be one of {', '.join(get_args(Way))}"
         )
     consent = _table(document, "consent", name)
     _known(consent, {"erase"}, name, "consent.")
@@ -157,6 +166,7 @@ def parse_device_file(content: str, name: str) -> DeviceFile:
             key: _text(_table(document, "environment", name), key, name, "environment.")
             for key in _table(document, "environment", name)
         },
+        way=cast("Way", way),
     )
     _complete(result)
     return result
@@ -164,6 +174,8 @@ def parse_device_file(content: str, name: str) -> DeviceFile:
 
 def _complete(device: DeviceFile) -> None:
     """Check what a kind of device demands."""
+    if device.way != "pkcs11" and device.kind != "emulated":
+        raise DeviceFileError(f"{device.path}: device.way is for the kind emulated")
     if not device.is_real:
         return
     if device.kind == "module" and not device.module:

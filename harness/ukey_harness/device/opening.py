@@ -10,7 +10,9 @@ from ukey_harness.device.foreign import ForeignDevice
 from ukey_harness.device.port import Device
 from ukey_harness.device.reader import ReaderDevice
 from ukey_harness.device.softhsm import SoftHsmDevice
+from ukey_harness.device.ways import OpenScDevice, PivDevice
 
+_WAYS: dict[str, type[Device]] = {"piv": PivDevice, "opensc": OpenScDevice}
 _KINDS: dict[str, type[Device]] = {
     "emulated": EmulatedDevice,
     "softhsm2": SoftHsmDevice,
@@ -29,7 +31,7 @@ def device_of(name: str, home: Path | None = None) -> Device:
     # Unix sockets stand in the home, and their paths may be 107 bytes long at most: keep it short.
     folder = home or Path(tempfile.mkdtemp(prefix="ukey-"))
     try:
-        return _KINDS[file.kind](file, folder)
+        return _WAYS.get(file.way, _KINDS[file.kind])(file, folder)
     except BaseException:
         if home is None:
             shutil.rmtree(folder, ignore_errors=True)

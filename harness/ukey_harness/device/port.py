@@ -66,6 +66,16 @@ class Device(ABC):
         """Whether somebody or something can plug and unplug the key."""
         return True
 
+    @property
+    def way(self) -> Mapping[str, str]:
+        """What the holder's programs are told of the way to the key, in their environment."""
+        return {"PKCS11_MODULE": self.module, "UKEY_TOKEN": f"pkcs11:serial={self.serial}"}
+
+    @property
+    def is_card(self) -> bool:
+        """Whether the holder uses the key as a PIV card: then the counter writes for that."""
+        return False
+
     def start(self) -> None:  # noqa: B027 - most devices need nothing
         """Start what the device needs before its first key."""
 

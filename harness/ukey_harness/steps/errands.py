@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ukey_client.login.portal import Portal
 from ukey_client.login.signature import sign_detached
-from ukey_client.token import open_token
+from ukey_client.token import Way
 from ukey_harness.world.ca.authority import CertificateAuthority
+from ukey_harness.world.card_counter import put_on_card
 from ukey_harness.world.clock import Clock
 from ukey_harness.world.counter import Counter
 from ukey_harness.world.units import Unit
@@ -49,6 +50,10 @@ def _provision(request: dict[str, Any]) -> dict[str, Any]:
             if request["not_before"] is None
             else datetime.fromisoformat(request["not_before"]),
         )
+        if request["reader"] is not None:
+            put_on_card(
+                request["reader"], request["pin"], Unit(**request["unit"]), authority.chain()
+            )
     finally:
         authority.close()
     return {"certificate": certificate.public_bytes(Encoding.PEM).decode()}
@@ -56,7 +61,7 @@ def _provision(request: dict[str, Any]) -> dict[str, Any]:
 
 def _challenge(request: dict[str, Any]) -> dict[str, Any]:
     with (
-        open_token(request["module"], request["token"]) as token,
+        _way(request["way"]).open() as token,
         Portal(request["portal"]) as portal,
     ):
         held = token.certificates()[0]
@@ -70,6 +75,14 @@ def _challenge(request: dict[str, Any]) -> dict[str, Any]:
             chain=token.authorities(),
         )
     return {"id": asked.id, "signature": base64.b64encode(signature).decode()}
+
+
+def _way(environment: dict[str, str]) -> Way:
+    return Way(
+        environment.get("PKCS11_MODULE", ""),
+        environment.get("UKEY_READER"),
+        environment.get("UKEY_TOKEN"),
+    )
 
 
 def _answer(argv: Sequence[str], do: Callable[[dict[str, Any]], dict[str, Any]]) -> int:

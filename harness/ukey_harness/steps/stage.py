@@ -101,8 +101,7 @@ class Stage:
         """What the holder's programs find in their environment."""
         return {
             **self.device.environment,
-            "PKCS11_MODULE": self.device.module,
-            "UKEY_TOKEN": f"pkcs11:serial={self.device.serial}",
+            **self.device.way,
             "UKEY_PORTAL": self.world.portal_url,
             "UKEY_CA": self.world.ca_url,
             **self.settings,
@@ -171,6 +170,7 @@ class Stage:
                 "module": self.device.module,
                 "label": self.device.label,
                 "pin": self.device.pin,
+                "reader": self.device.reader if self.device.is_card else None,
                 "unit": asdict(unit or self.unit),
                 "key": key,
                 "valid_days": valid_days,

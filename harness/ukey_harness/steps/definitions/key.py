@@ -10,6 +10,9 @@ from ukey_harness.steps.grammar import given, then, when
 from ukey_harness.steps.stage import PASSWORD, Stage
 from ukey_harness.verdicts.unmet import Unmet, demand
 
+# Calls that carry a PIN. An empty VERIFY only asks: it bears another name.
+_WITH_PIN = {"C_Login", "C_SetPIN", "VERIFY", "CHANGE REFERENCE DATA"}
+
 
 @given("柜台给单位办好了一把钥匙", needs={ERASING})
 def provisioned(stage: Stage) -> None:
@@ -138,15 +141,19 @@ def seal_is_there(stage: Stage) -> None:
 @then("钥匙没有签过名")
 def nothing_signed(stage: Stage) -> None:
     """The last command has not had the key sign."""
-    signed = [name for name in stage.calls_of_last() if name.startswith("C_Sign")]
-    demand(not signed, "没有 C_Sign", signed)
+    signed = [
+        name
+        for name in stage.calls_of_last()
+        if name.startswith("C_Sign") or name == "GENERAL AUTHENTICATE"
+    ]
+    demand(not signed, "没有 C_Sign 和 GENERAL AUTHENTICATE", signed)
 
 
 @then("没有给钥匙送过口令")
 def no_pin_sent(stage: Stage) -> None:
     """The last command has not spent a try of the PIN."""
-    sent = [name for name in stage.calls_of_last() if name in {"C_Login", "C_SetPIN"}]
-    demand(not sent, "没有 C_Login 和 C_SetPIN", sent)
+    sent = [name for name in stage.calls_of_last() if name in _WITH_PIN]
+    demand(not sent, f"没有 {'、'.join(sorted(_WITH_PIN))}", sent)
 
 
 def certificates(stage: Stage) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import base64
 import time
 from datetime import timedelta
 
-from ukey_harness.device.capability import LOCKING, PLUGGING, TRIES, UNBLOCKING
+from ukey_harness.device.capability import DRIVER, LOCKING, PLUGGING, TRIES, UNBLOCKING
 from ukey_harness.steps.gate import Gate
 from ukey_harness.steps.grammar import given, then, when
 from ukey_harness.steps.pinbox import PinBox
@@ -194,13 +194,13 @@ def phishing(stage: Stage) -> None:
     stage.settings["UKEY_PORTAL"] = gate.url
 
 
-@given("驱动的路径指到一个不存在的文件")
+@given("驱动的路径指到一个不存在的文件", needs={DRIVER})
 def no_module(stage: Stage) -> None:
     """A wrong --module."""
     stage.settings["PKCS11_MODULE"] = str(stage.file("no-such-module.so"))
 
 
-@given("驱动的路径指到一个不是驱动的文件")
+@given("驱动的路径指到一个不是驱动的文件", needs={DRIVER})
 def no_real_module(stage: Stage) -> None:
     """A --module that is some other file."""
     other_file = stage.file("not-a-module.so")
@@ -333,8 +333,7 @@ def _signed_challenge(stage: Stage) -> dict[str, str]:
     return stage.errand(
         "challenge",
         {
-            "module": stage.device.module,
-            "token": f"pkcs11:serial={stage.device.serial}",
+            "way": dict(stage.device.way),
             "portal": stage.world.portal_url,
             "pin": stage.device.pin,
         },
