@@ -1,4 +1,4 @@
-"""Measure the emulated key beside SoftHSM2 and print the table.
+"""Measure the emulated key beside SoftHSM2, as a card beside pcscd, and print the table.
 
 Each side has a process of its own; the sides take turns, so that both meet the same machine. What
 is printed is the median of the rounds. Nothing is asserted: a bench tells, it does not judge.
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cards import card_sides
 from one_call import Share, shares
 from sides import Sides, Worker, sides
 
@@ -128,6 +129,24 @@ def resident(pid: int) -> int:
     return int(status.split("VmRSS:")[1].split()[0])
 
 
+def cards(rounds: int) -> Iterator[Row]:
+    """Measure keys as cards, beside a pcscd with vpcd."""
+    with card_sides() as (ours, theirs):
+        found = []
+        for side in (ours, theirs):
+            taken = [side.insertion()]
+            for _ in range(rounds // 2):
+                side.remove()
+                taken.append(side.insertion())
+            found.append(statistics.median(taken) / 1000)
+        us, them = found
+        yield Row("card seen, beside pcscd", us, them, us / them, "ms", "<= 2 ms", us <= 2)
+        pairs = [(ours.round_trip(), theirs.round_trip()) for _ in range(rounds)]
+        us, them = (statistics.median(side) for side in zip(*pairs, strict=True))
+        ratio = us / them
+        yield Row("APDU, beside pcscd", us, them, ratio, "us", "<= 0.5", ratio <= 0.5)
+
+
 def startup(rounds: int, *words: str) -> float:
     """Give the median time that `ukey WORDS` takes, after one run that does not count."""
     taken = []
@@ -142,6 +161,7 @@ def measure(rounds: int, seconds: float) -> Iterator[Row]:
     """Measure everything."""
     with sides() as there:
         yield from work(there, rounds, seconds)
+    yield from cards(rounds)
     yield from memory()
     for words, most in ((("run", "--", "true"), 500), (("--help",), 200)):
         yield alone(f"ukey {' '.join(words)}", startup(rounds, *words) * 1000, "ms", most)
