@@ -219,10 +219,13 @@ def test_a_certificate_put_by_the_card_is_a_certificate(program: Program, piv: P
     assert program.read(session, found, CKA.SUBJECT) == subject
     pressed = zlib.compressobj(wbits=31)
     content = pressed.compress(values[1]) + pressed.flush()
-    put(piv, CERTIFICATES[AUTH], tlv(0x70, content) + tlv(0x71, b"\1") + tlv(0xFE))
+    compressed = tlv(0x70, content) + tlv(0x71, b"\1") + tlv(0xFE)
+    put(piv, CERTIFICATES[AUTH], compressed)
     (found,) = program.find(session, CLASS=int(CKO.CERTIFICATE))
     assert program.read(session, found, CKA.VALUE) == values[1]
-    assert shown(piv, AUTH) == values[1]
+    assert get(piv, CERTIFICATES[AUTH]) == compressed
+    store(program, session, values[0], ID=b"\x01")
+    assert shown(piv, AUTH) == values[0]  # the newest, which nobody has compressed
     put(piv, CERTIFICATES[AUTH], b"")
     assert program.find(session, CLASS=int(CKO.CERTIFICATE)) == []
     assert get(piv, CERTIFICATES[AUTH]) == 0x6A82

@@ -1,7 +1,8 @@
 """The slots for key pairs, over the objects of the chip: one key, two faces (README.md)."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from cryptography.x509 import Certificate
 
@@ -137,13 +138,18 @@ class Containers:
             return [slot for slot in sight.table if sight.certificates(slot)]
 
     def put_certificate(
-        self, slot: int, certificate: Certificate, value: bytes, gone: Iterable[Object]
+        self,
+        slot: int,
+        certificate: Certificate,
+        value: bytes,
+        gone: Iterable[Object],
+        noted: Mapping[str, bytes],
     ) -> bool:
         """Put a certificate into a slot in place of those that were there, and of what is `gone`.
 
-        `value` is its DER. Give whether it would be seen there: where the key has no CKA_ID or one
-        that other keys have, only its own certificates are, and nothing is done for others. 6985 if
-        one that was there may not be destroyed.
+        `value` is its DER, `noted` what is to be noted with it. Give whether it would be seen
+        there: where the key has no CKA_ID or one that other keys have, only its own certificates
+        are, and nothing is done for others. 6985 if one that was there may not be destroyed.
         """
         with self._chip.undisturbed():
             sight = self._look()
@@ -153,7 +159,7 @@ class Containers:
             table = {**sight.table, slot: place}
             if slot not in sight.slots_of(new, table):
                 return False
-            self._exchange((*sight.certificates(slot), *gone), (new,), table)
+            self._exchange((*sight.certificates(slot), *gone), (new,), table, noted)
             return True
 
     # Objects
@@ -199,9 +205,15 @@ class Containers:
             self._sight, self._loaded = sight, sight.loaded
         return sight
 
-    def _exchange(self, old: Collection[Object], new: Collection[Object], table: Table) -> None:
+    def _exchange(
+        self,
+        old: Collection[Object],
+        new: Collection[Object],
+        table: Table,
+        noted: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:
         require_destroyable(old)
-        self._chip.exchange(old, new, {TABLE: places.pack(table)})
+        self._chip.exchange(old, new, {TABLE: places.pack(table), **noted})
 
 
 def _stayed(key: Object) -> bool:

@@ -11,6 +11,8 @@ from . import certificate, defaults, tags
 from .containers import Containers
 
 _APPLICATION = b"PIV"
+_AS_PUT = "piv certificate {:06x}"
+"""The note of how a certificate was put last, which may have been compressed."""
 
 
 class DataObjects:
@@ -38,7 +40,11 @@ class DataObjects:
         with self._chip.undisturbed():
             held = self._certificate(tag)
             if held is not None:
-                return certificate.pack(self._keys.opened(held).attributes[CKA.VALUE])
+                value = self._keys.opened(held).attributes[CKA.VALUE]
+                put = self._chip.noted(_AS_PUT.format(tag))
+                if put and certificate.unpack(put) == value:
+                    return put
+                return certificate.pack(value)
             found = self._last(tag)
             if found is not None:
                 return self._keys.opened(found).attributes[CKA.VALUE]
@@ -56,7 +62,8 @@ class DataObjects:
             if slot is not None and content:
                 value = certificate.unpack(content)
                 loaded = value and _loaded(value)
-                if value and loaded and self._keys.put_certificate(slot, loaded, value, old):
+                put = {_AS_PUT.format(tag): content}
+                if value and loaded and self._keys.put_certificate(slot, loaded, value, old, put):
                     return
             new = [self._made(tag, content)] if content else []
             self._keys.exchange(old, new, certificates_of=slot)
