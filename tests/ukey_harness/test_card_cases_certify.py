@@ -8,9 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from ukey_emulator.rack.rack import Rack
 from ukey_emulator.remote import RackProcess
 from ukey_harness.cases.catalogue import CARD, all_cases, chosen
 from ukey_harness.cases.finding import Finding, Judgement
@@ -31,13 +33,16 @@ CHANGING = {"PV-11", "PV-19"}
 
 
 class Vendors:
-    """A device file for a key of a rack, and what is done to that key beside it."""
+    """A device file for the card in a reader of that name, at that resource manager."""
 
-    def __init__(self, rack: RackProcess, folder: Path) -> None:
-        self.remote = rack.remote()
-        self.key = self.remote.new_key(pin=PIN, so_pin=PUK)
-        self.socket = rack.home / "pcscd.comm"
+    def __init__(self, reader: str, socket: Path, folder: Path) -> None:
+        self.socket = socket
         self.file = folder / "vendor.toml"
+        self.name(reader)
+
+    def name(self, reader: str) -> None:
+        """Write the device file anew for the card in that reader."""
+        self.reader = reader
         self.write(GUID_OF_NONE)
         self.serial = self._tell_serial()
         self.write(self.serial)
@@ -45,7 +50,7 @@ class Vendors:
     def write(self, serial: str, *, consents: bool = False) -> None:
         sentence = f"erase = '序列号 {serial} 的钥匙可以清空'" if consents else ""
         self.file.write_text(
-            f"[device]\nname = 'theirs'\nkind = 'reader'\nreader = '{self.key.name} '\n"
+            f"[device]\nname = 'theirs'\nkind = 'reader'\nreader = '{self.reader}'\n"
             f"serial = '{serial}'\n[consent]\n{sentence}\n"
             "[pins]\nuser_env = 'V_PIN'\nso_env = 'V_PUK'\nmanagement_env = 'V_KEY'\n"
             f"[environment]\nPCSCLITE_CSOCK_NAME = '{self.socket}'\n",
@@ -73,13 +78,23 @@ class Vendors:
 
 
 @pytest.fixture
-def vendors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendors]:
+def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"V_PIN": PIN, "V_PUK": PUK, "V_KEY": MANAGEMENT}.items():
         monkeypatch.setenv(name, value)
-    with RackProcess.start() as rack:
-        made = Vendors(rack, tmp_path)
-        yield made
-        made.remote.close()
+
+
+@pytest.fixture
+def rack() -> Iterator[RackProcess]:
+    with RackProcess.start() as started:
+        yield started
+
+
+@pytest.fixture
+def vendors(rack: RackProcess, tmp_path: Path, secrets: None) -> Vendors:
+    del secrets
+    with rack.remote() as remote:
+        key = remote.new_key(pin=PIN, so_pin=PUK)
+    return Vendors(f"{key.name} ", rack.home / "pcscd.comm", tmp_path)
 
 
 class TestCatalogue:
@@ -127,12 +142,10 @@ class TestRealCards:
         assert again[0] is Judgement.EXACT  # and the PIN is the owner's
 
     def test_no_try_is_spent_when_fewer_than_two_are_left(
-        self, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+        self, rack: RackProcess, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        vendors.remote.remove(vendors.key.name)
-        vendors.key = vendors.remote.new_key(pin=PIN, so_pin=PUK, tries=2)
-        vendors.write(GUID_OF_NONE)
-        vendors.serial = vendors._tell_serial()
+        with rack.remote() as remote:
+            vendors.name(f"{remote.new_key(pin=PIN, so_pin=PUK, tries=2).name} ")
         vendors.write(vendors.serial, consents=True)
         monkeypatch.setenv("V_PIN", "11112222")  # what its owner says is wrong
         found = vendors.run("PV-10", "PV-11", "PV-19", "PV-20", "PV-47")
@@ -167,6 +180,29 @@ class TestRealCards:
             assert content(stand, SECURITY) == b"\xba\x00\xbb\x03own\xfe\x00"
         finally:
             del os.environ["PCSCLITE_CSOCK_NAME"]
+
+
+def test_the_cases_hold_where_the_resource_manager_is_pcscd(tmp_path: Path, secrets: None) -> None:
+    """What they expect of a reader is what one does that is not ours; the card is the same."""
+    del secrets
+    names = ["RD", *(each for each in IDS if each.startswith("AP"))]
+    with (
+        TemporaryDirectory(prefix="ukey-") as home,
+        Rack(Path(home), lasting=False) as rack,
+    ):
+        rack.keys.new(pin=PIN, so_pin=PUK)
+        with rack.pcscd() as socket:
+            vendors = Vendors("ukeylab-1 00 00", socket, tmp_path)
+            vendors.write(vendors.serial, consents=True)
+            found = vendors.run(*names)
+    kinds = {n: judgement for n, (judgement, _) in found.items()}
+    barred = {n for n in kinds if kinds[n] is Judgement.NOT_RUN}
+    assert barred == {"AP-19"}
+    rest = {n: f"{kinds[n]}: {found[n][1].actual}" for n in kinds if n not in barred}
+    unplugged = {n: each for n, each in rest.items() if each.startswith("not_applicable")}
+    assert all("while a case runs on this device" in each for each in unplugged.values())
+    assert len(unplugged) == 8
+    assert all(each.startswith("exact") for n, each in rest.items() if n not in unplugged), rest
 
 
 def certify(*arguments: str) -> "subprocess.CompletedProcess[str]":

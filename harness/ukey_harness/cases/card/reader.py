@@ -43,8 +43,15 @@ moved = acts("take_out", "plug_in")
 
 def in_thread(work: Callable[[], None]) -> threading.Thread:
     """Do that meanwhile; return when it has had time to begin."""
-    thread = threading.Thread(target=work, daemon=True)
+    begun = threading.Event()
+
+    def run() -> None:
+        begun.set()
+        work()
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
+    begun.wait(PATIENCE)
     time.sleep(SOON)
     return thread
 
@@ -290,7 +297,9 @@ def _rd_14(stand: CardStand) -> tuple[str, ...]:
 
     thread = in_thread(wait)
     cancelled = stand.context.cancel()
-    thread.join(PATIENCE + 1)
+    while thread.is_alive():  # it may have begun to wait only after that
+        thread.join(SOON)
+        stand.context.cancel()
     return cancelled, names[0] if names else "waits still"
 
 
