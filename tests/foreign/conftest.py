@@ -7,9 +7,11 @@ so one sees whether a test asks what the program asks, or only what our module h
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pkcs11
 import pytest
+from card_under_test import CardUnderTest
 from little_authority import LittleAuthority
 from token_under_test import TokenUnderTest, emulated_token, softhsm_token
 
@@ -46,6 +48,13 @@ def blank_token(request: pytest.FixtureRequest) -> Iterator[TokenUnderTest]:
     """Give a token that waits for C_InitToken."""
     with fresh(request, initialized=False) as token:
         yield token
+
+
+@pytest.fixture
+def card(rack: RackProcess, tmp_path: Path) -> Iterator[CardUnderTest]:
+    """Give a fresh key's card, the only one in a reader."""
+    with emulated_token(rack, initialized=True) as token:
+        yield CardUnderTest(token, rack.readers_socket, tmp_path)
 
 
 @pytest.fixture
