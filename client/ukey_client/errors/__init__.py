@@ -58,6 +58,7 @@ from ukey_client.errors.service import (
 )
 from ukey_client.errors.token import (
     CardForeign,
+    GenerationUnsupported,
     ManagementKeyUnknown,
     ModuleUnusable,
     ReaderAbsent,
@@ -93,6 +94,7 @@ __all__ = [
     "FileError",
     "FileUnreadable",
     "FileUnwritable",
+    "GenerationUnsupported",
     "HolderError",
     "InsecureAddress",
     "KeyAbsent",

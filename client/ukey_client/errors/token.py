@@ -12,6 +12,17 @@ class TokenError(HolderError):
     exit_code = ExitCode.TOKEN
 
 
+class GenerationUnsupported(TokenError):
+    """The key, or the way to it, cannot make key pairs; `missing` is the mechanism for it."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(
+            f"这个驱动不能在证书介质中生成密钥（没有 {missing}），无法网上延期。原证书没有改变。"
+            "PIV 卡请改用 --reader 直接访问；其他介质请改用厂商的驱动，或携带介质到柜台办理。"
+        )
+        self.missing = missing
+
+
 class ModuleUnusable(TokenError):
     """The PKCS#11 module does not load: wrong path, or not a PKCS#11 module."""
 

@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 from cryptography.x509 import SubjectKeyIdentifier
-from pkcs11 import Attribute, KeyType, MechanismFlag
+from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag
 from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
 from pkcs11.util.rsa import encode_rsa_public_key
 
-from ukey_client.errors import KeyUnsuitable
+from ukey_client.errors import GenerationUnsupported, KeyUnsuitable
 from ukey_client.token.port import Pair
 
 _SIGNING = MechanismFlag.SIGN | MechanismFlag.VERIFY
@@ -26,8 +26,11 @@ def generate(session: pkcs11.Session, like: CertificatePublicKeyTypes, label: st
     """Make a pair of the same kind and size, in a read-write session after login.
 
     Both halves get the SHA-1 of the SubjectPublicKey bits as their CKA_ID. If that fails, what
-    was made is taken away again.
+    was made is taken away again. GenerationUnsupported where the token has no mechanism for it.
     """
+    mechanism = _mechanism(like)
+    if mechanism not in session.token.slot.get_mechanisms():
+        raise GenerationUnsupported(f"CKM_{mechanism.name}")
     made = _generate(session, like, secrets.token_bytes(20), label)
     try:
         public_key = read_public_key(made[0])
@@ -40,6 +43,14 @@ def generate(session: pkcs11.Session, like: CertificatePublicKeyTypes, label: st
                 half.destroy()
         raise
     return Pair(id_, public_key)
+
+
+def _mechanism(like: CertificatePublicKeyTypes) -> Mechanism:
+    if isinstance(like, rsa.RSAPublicKey):
+        return Mechanism.RSA_PKCS_KEY_PAIR_GEN
+    if isinstance(like, ec.EllipticCurvePublicKey):
+        return Mechanism.EC_KEY_PAIR_GEN
+    raise KeyUnsuitable(type(like).__name__)
 
 
 def key_identifier(public_key: CertificatePublicKeyTypes) -> bytes:
