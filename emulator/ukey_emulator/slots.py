@@ -11,13 +11,15 @@ from ukey_emulator.epoch import Epoch
 class Slot:
     """One slot, with a key in it or without; its name is that of the key it is for.
 
+    `reader` is what the reader is called that its key brings along, empty if it brings none.
     `changes` counts how often a key was plugged in or pulled out, `sessions` how many sessions
     all applications together have open with the key that is in it now.
     """
 
-    def __init__(self, number: int, name: str) -> None:
+    def __init__(self, number: int, name: str, reader: str) -> None:
         self.number = number
         self.name = name
+        self.reader = reader
         self.chip: Chip | None = None
         self.changes = 0
         self.sessions = 0
@@ -68,10 +70,10 @@ class Slots:
         """Give the slot of that number, None if there is none."""
         return self._slots.get(number)
 
-    def add(self, name: str) -> Slot:
-        """Add an empty slot."""
+    def add(self, name: str, reader: str = "") -> Slot:
+        """Add an empty slot, for a key that may bring a reader along."""
         with self._changed:
-            slot = Slot(max(self._slots, default=-1) + 1, name)
+            slot = Slot(max(self._slots, default=-1) + 1, name, reader)
             self._slots = {**self._slots, slot.number: slot}
         self._tell(slot)
         return slot

@@ -55,7 +55,7 @@ def test_both_languages_show_the_same_code() -> None:
 
 
 def test_programs_run_with_a_key_around_them(tmp_path: Path) -> None:
-    first, second = (block for block in blocks("README.md", "sh") if "ukey run" in block)
+    first, second, third = (block for block in blocks("README.md", "sh") if "ukey run" in block)
     told = run(["bash", "-e", "-c", as_here(first)], tmp_path)
     assert "Key pair generated" in told
     assert "ECDSA" in told
@@ -63,6 +63,8 @@ def test_programs_run_with_a_key_around_them(tmp_path: Path) -> None:
     assert "ukeylab key-1 00 00" in told
     assert "Successfully generated a new private key" in told
     assert "PIV PUK" in told
+    told = run(["bash", "-e", "-c", as_here(third)], tmp_path)
+    assert "PIN tries left" in told
 
 
 def test_a_rack_stays(tmp_path: Path) -> None:

@@ -73,7 +73,23 @@ def test_a_file_may_leave_everything_out(tmp_path: Path) -> None:
         ('mechanisms = "none"', "is a table"),
         ("[mechanism]", "no member 'mechanism'; close to it are: mechanisms"),
         ("[mechanisms]\nof = []", r"no member of \[mechanisms\] 'of'; close to it are: off"),
-        ("colour = 1", "no member 'colour'; there are: name, mechanisms"),
+        ("colour = 1", "no member 'colour'; there are: name, mechanisms, reader, card"),
+        ("reader = 1", r"reader is a table: \[reader\]"),
+        ("[reader]\nnam = 1", r"no member of \[reader\] 'nam'; close to it are: name"),
+        ("[reader]\nname = 1", "one line of at most 100 bytes"),
+        ('[reader]\nname = "a\\nb"', "one line of at most 100 bytes"),
+        (f'[reader]\nname = "{"é" * 51}"', "one line of at most 100 bytes"),
+        ("[card]\natr = 1", "a string of hexadecimal digits"),
+        ('[card]\natr = "3B0"', "no answer to reset"),
+        ('[card]\natr = "3C00"', "begins with 3B or 3F"),
+        ('[card]\natr = "3B"', "ends before its interface bytes do"),
+        ('[card]\natr = "3B80"', "ends before its interface bytes do"),
+        ('[card]\natr = "3B02AA"', "has 3 bytes, and says of itself 4"),
+        ('[card]\natr = "3B00AA"', "has 3 bytes, and says of itself 2"),
+        ('[card]\natr = "3B800080"', "has 4 bytes, and says of itself 3"),
+        ('[card]\natr = "3B8001"', "has 3 bytes, and says of itself 4"),
+        ('[card]\natr = "3B' + "8" * 64 + '"', "ends before|of itself"),
+        ('[card]\natr = "3B80800102"', "check byte is wrong"),
         ("name = 7", "name is a string"),
         ("[mechanisms", "Expected"),
         (b"name = '\xff'", "utf-8"),
@@ -89,8 +105,28 @@ def test_a_profile_that_is_none_says_where_and_what(
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "atr",
+    [
+        "3B00",  # T=0, and nothing else
+        "3F02AABB",  # the inverse convention, two historical bytes
+        "3B1011",  # TA1 alone
+        "3B8000",  # TD1 for T=0 and no more, so no TCK
+        "3B800181",  # T=1, and TCK
+        "3B80800101",
+        "3BFD1300008131FE158073C021C057597562694B657940",
+    ],
+)
+def test_answers_to_reset_that_are_well_formed(tmp_path: Path, atr: str) -> None:
+    path = tmp_path / "card.toml"
+    path.write_text(f'[card]\natr = "{atr}"')
+    assert Profile.load(str(path)).atr == bytes.fromhex(atr)
+
+
 def test_a_profile_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ProfileError, match="no profile 'strict'; there are: default, or a file"):
+    with pytest.raises(
+        ProfileError, match="no profile 'strict'; there are: default, yubikey, or a file"
+    ):
         Profile.load("strict")
     with pytest.raises(ProfileError, match="No such file"):
         Profile.load(str(tmp_path / "none.toml"))

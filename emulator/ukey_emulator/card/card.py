@@ -75,21 +75,15 @@ class Card:
         self._epoch = epoch
         self._watcher = watcher
         self._applets: tuple[Applet, ...] = (Piv(chip), DeviceManagement(chip))
+        self._atr = chip.identity.atr or _atr()
         self._lock = threading.Lock()
         self._powered = False
         self._forget()
 
     @property
     def atr(self) -> bytes:
-        """The answer to reset: T=0 and T=1, and the name of the PIV application (ISO 7816-3 §8).
-
-        The name stands in the historical bytes as a compact-TLV data object, so that programs
-        need not try whose card this is.
-        """
-        aid = Piv.aid[:9]
-        historical = bytes([0x80, 0xF0 | len(aid)]) + aid
-        body = bytes([0x80 | len(historical), 0x80, 0x01]) + historical
-        return b"\x3b" + body + bytes([reduce(xor, body)])
+        """The answer to reset: that of the key's profile, or else our own."""
+        return self._atr
 
     def power_on(self) -> bytes:
         """Give the card power, or cut it for a moment; give the answer to reset."""
@@ -169,6 +163,18 @@ class Card:
                 answer = applet.select()
                 return b"" if command.p2 == _FIRST_SILENT else answer
         raise CardRefusal(SW.NOT_FOUND, f"no application {command.data.hex()}")
+
+
+def _atr() -> bytes:
+    """Give our answer to reset: T=0 and T=1, and the name of PIV (ISO/IEC 7816-3:2006 §8).
+
+    The name stands in the historical bytes as a compact-TLV data object, so that programs need not
+    try whose card this is.
+    """
+    aid = Piv.aid[:9]
+    historical = bytes([0x80, 0xF0 | len(aid)]) + aid
+    body = bytes([0x80 | len(historical), 0x80, 0x01]) + historical
+    return b"\x3b" + body + bytes([reduce(xor, body)])
 
 
 def _joined(chain: Command | None, block: Command) -> Command:

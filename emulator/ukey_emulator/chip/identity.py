@@ -8,7 +8,8 @@ class Identity:
     """The fixed facts of a key (PKCS#11 3.2 §3.2).
 
     `serial` has at most 16 characters, versions are (major, minor), PIN lengths count bytes.
-    `without` are the mechanisms (CKM) that this key does not have.
+    `without` are the mechanisms (CKM) that this key does not have. As a card it has the answer to
+    reset `atr`, if not ours, and it brings a reader called `reader` along, if any.
     """
 
     serial: str
@@ -19,3 +20,5 @@ class Identity:
     min_pin_length: int = 4
     max_pin_length: int = 64
     without: frozenset[int] = frozenset()
+    reader: str = ""
+    atr: bytes = b""

@@ -9,9 +9,12 @@ from typing import Any, Self
 
 from ukey_emulator.terms import CKM
 
+from .atr import checked
+
 DEFAULT = "default"
 _SUFFIX = ".toml"
 _FOLDER = Path(__file__).parent
+_READER_BYTES = 100  # of the 127 that pcsc-lite has for it and its numbers
 
 
 class ProfileError(Exception):
@@ -20,10 +23,16 @@ class ProfileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a fresh key is like; `without` are the mechanisms that it shall not have."""
+    """What a fresh key is like.
+
+    `without` are the mechanisms that it shall not have. `reader` is the name of the reader that it
+    brings along, `atr` its card's answer to reset; where they are empty it looks like ours.
+    """
 
     name: str
     without: frozenset[CKM]
+    reader: str = ""
+    atr: bytes = b""
 
     @classmethod
     def load(cls, wanted: str) -> Self:
@@ -53,8 +62,13 @@ class Profile:
         except ValueError as error:  # of UTF-8 and of TOML alike
             raise ProfileError(f"{path}: {error}") from error
         try:
-            _refuse_unknown(whole, ("name", "mechanisms"), "member")
-            return cls(_name(whole.get("name", path.stem)), _off(whole.get("mechanisms", {})))
+            _refuse_unknown(whole, ("name", "mechanisms", "reader", "card"), "member")
+            return cls(
+                _name(whole.get("name", path.stem)),
+                _off(_member(whole, "mechanisms", "off", [])),
+                _reader(_member(whole, "reader", "name", "")),
+                _atr(_member(whole, "card", "atr", "")),
+            )
         except ProfileError as error:
             raise ProfileError(f"{path}: {error}") from None
 
@@ -65,12 +79,33 @@ def _name(name: object) -> str:
     return name
 
 
-def _off(mechanisms: object) -> frozenset[CKM]:
-    """Read the table of mechanisms."""
-    if not isinstance(mechanisms, dict):
-        raise ProfileError("mechanisms is a table: [mechanisms]")
-    _refuse_unknown(mechanisms, ("off",), "member of [mechanisms]")
-    off = mechanisms.get("off", [])
+def _member(whole: dict[str, Any], table: str, name: str, default: object) -> object:
+    """Give the one member that a table may have."""
+    found = whole.get(table, {})
+    if not isinstance(found, dict):
+        raise ProfileError(f"{table} is a table: [{table}]")
+    _refuse_unknown(found, (name,), f"member of [{table}]")
+    return found.get(name, default)
+
+
+def _reader(name: object) -> str:
+    """Read the name of a reader, which clients see with numbers behind it."""
+    if not isinstance(name, str) or not name.isprintable() or len(name.encode()) > _READER_BYTES:
+        raise ProfileError(f"name in [reader] is one line of at most {_READER_BYTES} bytes")
+    return name
+
+
+def _atr(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise ProfileError('atr in [card] is a string of hexadecimal digits: "3B80800101"')
+    try:
+        return checked(bytes.fromhex(text)) if text else b""
+    except ValueError as error:
+        raise ProfileError(f"atr in [card] is no answer to reset: {error}") from None
+
+
+def _off(off: object) -> frozenset[CKM]:
+    """Read the list of mechanisms."""
     if not isinstance(off, list) or not all(isinstance(name, str) for name in off):
         raise ProfileError('off in [mechanisms] is a list of names: ["CKM_SHA_1"]')
     return frozenset(map(_mechanism, off))

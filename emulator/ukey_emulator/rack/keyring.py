@@ -119,6 +119,8 @@ class Keyring:
                     factory,
                     lasting=self._lasting,
                     without=wanted.without,
+                    reader=wanted.reader,
+                    atr=wanted.atr,
                 )
             except Refusal as refusal:
                 self._delete(path)
@@ -170,7 +172,7 @@ class Keyring:
             part.unlink()
 
     def _hold(self, name: str, path: Path, chip: Chip) -> _Key:
-        slot = self._slots.add(name)
+        slot = self._slots.add(name, chip.identity.reader)
         key = _Key(name, path, slot, chip.identity.serial, chip.label)
         self._keys[name] = key
         self._slots.plug(slot, chip)

@@ -4,7 +4,7 @@ import socket
 import threading
 from collections.abc import Callable
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 
 from ukey_emulator.chip import Chip
 from ukey_emulator.slots import Slot, Slots
@@ -19,6 +19,8 @@ from .terms import SCARD, ReaderRefusal
 
 class Readers:
     """Follows the slots, from `start` to `stop`: what is plugged in there is a card here.
+
+    Each slot has a reader; one that its key has brought along is there only while the key is.
 
     `make_card` makes the card of a chip, when somebody first looks at it.
     """
@@ -85,7 +87,8 @@ class Readers:
     def _changed(self, slot: Slot, *, told: bool = True) -> None:
         """Do at the reader what has been done at its slot."""
         chip = slot.chip
-        if self._slots.get(slot.number) is not slot:
+        gone = self._slots.get(slot.number) is not slot
+        if gone or (chip is None and slot.reader):
             self._remove(slot.number)
             return
         reader = self._readers.get(slot.number) or self._add(slot)
@@ -95,21 +98,27 @@ class Readers:
             reader.insert(chip.identity.serial, partial(self._make_card, chip), told=told)
 
     def _add(self, slot: Slot) -> Reader:
-        name = f"ukeylab {slot.name} 00 00"
-        reader = Reader(name, self.events.announce, self._grace.later)
         with self._lock:
+            name = self._free_name(slot.reader or f"ukeylab {slot.name}")
+            reader = Reader(name, self.events.announce, self._grace.later)
             self._readers = {**self._readers, slot.number: reader}
             self._by_name = {**self._by_name, name.encode(): reader}
         self.events.count_reader()
         self.events.announce()
         return reader
 
+    def _free_name(self, called: str) -> str:
+        """Add numbers as pcsc-lite does: the second that is called the same has 01 00."""
+        names = (f"{called} {number:02X} 00" for number in count())
+        return next(name for name in names if name.encode() not in self._by_name)
+
     def _remove(self, number: int) -> None:
         with self._lock:
             reader = self._readers.get(number)
+            if reader is None:
+                return
             self._readers = {n: kept for n, kept in self._readers.items() if n != number}
             self._by_name = {n: kept for n, kept in self._by_name.items() if kept is not reader}
-        if reader is not None:
-            reader.take_away()
+        reader.take_away()
         self.events.count_reader()
         self.events.announce()
