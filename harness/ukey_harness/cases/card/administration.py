@@ -10,6 +10,7 @@ from ukey_harness.cases.card.piv import (
     block_length,
     content,
     get_data,
+    manage,
     management_algorithm,
     may_write,
     placed,
@@ -56,14 +57,16 @@ def _pv_25(stand: CardStand) -> tuple[str, ...]:
 
 @administration.case(
     "PV-26",
-    "Part 2 §3.2.4",
-    "A witness that is wrongly decrypted is refused, with no proof in return, and allows nothing.",
+    "Part 2 §2.4.2",
+    "A witness that is wrongly decrypted is refused, with no proof in return, and undoes what an "
+    "earlier one allowed.",
     "6982, no data, 6982",
     allow=(f"{REFUSED}, no data, 6982",),
     changes=Changes.OBJECTS,
 )
 def _pv_26(stand: CardStand) -> tuple[str, ...]:
     may_write(stand)
+    manage(stand)
     algorithm = management_algorithm(stand)
     right = witness(stand, algorithm)
     false = bytes([right[0] ^ 1]) + right[1:]

@@ -30,6 +30,8 @@ UNASSIGNED = 0x5FC1EE
 CHUID_DATA = [0x30, 0x34, 0x35, 0x3E, 0xFE]
 CCC_DATA = [0xF0, 0xF1, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xFA, 0xFB, 0xFC, 0xFD, 0xFE]
 GUID, GUID_LENGTH = 0x34, 16
+POLICY_LENGTH = 2
+PIV_PIN, GLOBAL_PIN, RESERVED = 0x40, 0x20, 0x83  # bits of its first byte
 
 
 def selected(stand: CardStand, aid: bytes) -> Answer:
@@ -100,9 +102,15 @@ def _pv_04(stand: CardStand) -> tuple[str, ...]:
     return (
         answer.word,
         "4F" if name == AID else f"4F is {name.hex()}",
-        # Two bytes; bit 7 of the first says that the PIV PIN is taken, as it always is.
-        "5F2F" if len(policy) == 2 and policy[0] & 0x40 else f"5F2F is {policy.hex()}",  # noqa: PLR2004
+        "5F2F" if _well_formed(policy) else f"5F2F is {policy.hex()}",
     )
+
+
+def _well_formed(policy: bytes) -> bool:
+    """Tell whether that is a PIN usage policy: the PIV PIN is taken, what is reserved is zero."""
+    if len(policy) != POLICY_LENGTH or policy[0] & RESERVED or not policy[0] & PIV_PIN:
+        return False
+    return bool(policy[0] & GLOBAL_PIN) or not policy[1]
 
 
 def _complete(stand: CardStand, tag: int, wanted: list[int]) -> tuple[str, str]:
@@ -145,7 +153,7 @@ def _pv_06(stand: CardStand) -> tuple[str, str]:
 
 @application.case(
     "PV-07",
-    "Part 2 §3.1.2",
+    "Part 1 §3.3.1",
     "Printed information can be read only when the PIN was given.",
     "6982, no data, 9000, same",
     changes=Changes.OBJECTS,

@@ -121,7 +121,7 @@ def _pv_13(stand: CardStand) -> tuple[str, ...]:
 
 @pins.case(
     "PV-14",
-    "Part 2 §3.2.1",
+    "Part 2 §2.4.3",
     "What is no well-formed PIN is refused as such and costs no try, or as a wrong one and costs "
     "one.",
     "6A80, 6A80, 6A80, 6A80 | 6700, none spent",
@@ -192,7 +192,7 @@ def _pv_17(stand: CardStand) -> tuple[str, ...]:
 
 @pins.case(
     "PV-18",
-    "Part 2 §2.4",
+    "Part 2 §2.4.2",
     "A reset takes back the PIN that was given, and so does a cut of the power.",
     "9000, 63CX, 9000, 63CX",
 )
@@ -356,7 +356,7 @@ def _change_for_ever(stand: CardStand, right: str) -> None:
 
 @pins.case(
     "PV-45",
-    "Part 2 §2.4",
+    "Part 2 §2.4.2",
     "A PIN that was given is not given any more when the last program has left the card.",
     "9000, 63CX",
 )

@@ -1,4 +1,4 @@
-"""What PIV's keys do, and for whom (SP 800-73-5 Part 2 §3.2.4, §3.3.2, Part 1 §3.1): PV."""
+"""What PIV's keys do, and for whom (SP 800-73-5 Part 1 §3, Part 2 §3.2.4, §3.3.2): PV."""
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -48,7 +48,7 @@ STANDARD = (Algorithm.RSA_2048, Algorithm.P256, Algorithm.P384)
 
 @signing.case(
     "PV-28",
-    "Part 1 §3.1",
+    "Part 1 §3.1.3",
     "The authentication key does not sign before the PIN was given.",
     "6982, no data",
     changes=Changes.OBJECTS,
@@ -80,7 +80,7 @@ def _pv_29(stand: CardStand) -> tuple[str, ...]:
 
 @signing.case(
     "PV-30",
-    "Part 1 §3.1",
+    "Part 1 §3.2.1",
     "The signature key wants the PIN before each of its signatures.",
     "verifies, 6982, verifies",
     changes=Changes.OBJECTS,
@@ -95,7 +95,7 @@ def _pv_30(stand: CardStand) -> tuple[str, ...]:
 
 @signing.case(
     "PV-31",
-    "Part 1 §3.1",
+    "Part 1 §3.1.4",
     "The card authentication key signs without a PIN.",
     "verifies",
     changes=Changes.OBJECTS,
@@ -259,7 +259,7 @@ def _pv_43(stand: CardStand) -> tuple[str, str]:
 
 @signing.case(
     "PV-44",
-    "Part 2 §2.4",
+    "Part 2 §2.4.2",
     "The PIN that one program has given is the card's: others may use it, but a signature key only "
     "once; and nobody can in a transaction of another.",
     "verifies, verifies, 6982, waits, verifies",
