@@ -373,9 +373,22 @@ def _rd_17(stand: CardStand) -> tuple[str, ...]:
     if not told:
         raise Unprepared("another program could not begin a transaction")
     first = card.transmit(SELECT).word
-    again = card.reconnect()
-    card.transmit(SELECT)
-    return first, again, status(stand).kind
+    return first, *_settled(stand, card)
+
+
+def _settled(stand: CardStand, card: Connection) -> tuple[str, str]:
+    """Reconnect, and ask whether the PIN is given; again while the card is still being reset.
+
+    What a program has left behind is cleared away step by step, and pcscd resets the card twice.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        name = card.reconnect()
+        card.transmit(SELECT)
+        state = status(stand).kind
+        if state not in {"W_RESET_CARD", "E_PROTO_MISMATCH"} or time.monotonic() > deadline:
+            return name, state
+        time.sleep(SOON)
 
 
 @reader.case(

@@ -2,7 +2,7 @@
 
 import random
 
-from ukey_harness.cases.card.keys import AUTH, block, judged, ready, sign_request
+from ukey_harness.cases.card.keys import AUTH, CARD, block, judged, ready, sign_request, signs
 from ukey_harness.cases.card.needs import no_secure_messaging
 from ukey_harness.cases.card.piv import (
     AID,
@@ -377,8 +377,6 @@ def _random_apdus(seed: int) -> "list[bytes]":
     limit=90.0,
 )
 def _ap_19(stand: CardStand) -> tuple[str, ...]:
-    from ukey_harness.cases.card.keys import CARD, signs  # noqa: PLC0415 - of this case alone
-
     stand.note(f"seed {SEED}")
     key = ready(stand, CARD)
     before = [get_data(stand, tag) for tag in (CHUID, SECURITY)]
