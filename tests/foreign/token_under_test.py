@@ -56,10 +56,12 @@ class TokenUnderTest:
 
 
 @contextmanager
-def emulated_token(rack: RackProcess, *, initialized: bool) -> Iterator[TokenUnderTest]:
+def emulated_token(
+    rack: RackProcess, *, initialized: bool, profile: str = "default"
+) -> Iterator[TokenUnderTest]:
     """Plug a fresh key into a rack, where it is the only one, and remove it afterwards."""
     with rack.remote() as remote:
-        key = remote.new_key(initialized=initialized)
+        key = remote.new_key(initialized=initialized, profile=profile)
         yield TokenUnderTest(
             module=module_path(),
             slot=key.slot,
