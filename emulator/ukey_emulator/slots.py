@@ -61,7 +61,7 @@ class Slots:
         self.turn = 0
         self._slots: dict[int, Slot] = {}
         self._changed = threading.Condition()
-        self._watcher: Callable[[Slot], None] | None = None
+        self._watchers: tuple[Callable[[Slot], None], ...] = ()
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(list(self._slots.values()))
@@ -95,12 +95,16 @@ class Slots:
         self._hold(slot, None)
         self._tell(slot)
 
-    def watch(self, watcher: Callable[[Slot], None] | None) -> None:
+    def watch(self, watcher: Callable[[Slot], None]) -> None:
         """Have it called after each change, with the slot, by the thread that makes the change.
 
         A slot that is not among the others any more has been removed.
         """
-        self._watcher = watcher
+        self._watchers += (watcher,)
+
+    def unwatch(self, watcher: Callable[[Slot], None]) -> None:
+        """Have it called no more."""
+        self._watchers = tuple(known for known in self._watchers if known != watcher)
 
     def changes(self) -> dict[int, int]:
         """Give the count of changes of each slot, to tell later what has changed since."""
@@ -118,8 +122,8 @@ class Slots:
             self._changed.notify_all()
 
     def _tell(self, slot: Slot) -> None:
-        if self._watcher is not None:
-            self._watcher(slot)
+        for watcher in self._watchers:
+            watcher(slot)
         self.wake()
 
     def _hold(self, slot: Slot, chip: Chip | None) -> None:

@@ -15,8 +15,6 @@ from .vpcd import Link
 
 _log = logging.getLogger(__name__)
 
-_ENDING = 5.0
-
 
 class Links:
     """The links of slots to vpcd's ports, as a context manager; each slot keeps its reader.
@@ -33,10 +31,10 @@ class Links:
         self._free = [Link(port) for port in ports]
         self._taken: dict[int, Link | None] = {}
         self._chips: dict[int, Chip] = {}
-        self._stopping = False
-        self._look()
-        self._thread = threading.Thread(target=self._follow, daemon=True, name="ukey-links")
-        self._thread.start()
+        self._lock = threading.Lock()
+        slots.watch(self._look)
+        for slot in slots:
+            self._look(slot)
 
     def wait(self, seconds: float) -> list[str]:
         """Wait until all keys are at work in their readers, at most so long.
@@ -52,9 +50,7 @@ class Links:
 
     def close(self) -> None:
         """Take all cards out of the readers."""
-        self._stopping = True
-        self._slots.wake()
-        self._thread.join(_ENDING)
+        self._slots.unwatch(self._look)
         for link in [*self._free, *self._taken.values()]:
             if link is not None:
                 link.close()
@@ -74,33 +70,29 @@ class Links:
         link = self._taken.get(slot.number)
         return link is not None and link.wait(max(0.0, deadline - time.monotonic()))
 
-    def _follow(self) -> None:
-        while not self._stopping:
-            turn = self._slots.turn
-            self._look()
-            self._slots.wait(turn)
-
-    def _look(self) -> None:
-        """Do in the readers what has been done in the slots since the last look."""
-        slots = {slot.number: slot for slot in self._slots}
-        for gone in self._taken.keys() - slots.keys():
-            link = self._taken.pop(gone)
-            self._chips.pop(gone, None)
-            if link is not None:
-                link.remove()
-                self._free.insert(0, link)
-        for number, slot in slots.items():
-            if number not in self._taken:
-                self._taken[number] = self._free.pop(0) if self._free else None
-                if self._taken[number] is None:
+    def _look(self, slot: Slot) -> None:
+        """Do in the readers what has been done in a slot since the last look at it."""
+        with self._lock:
+            if self._slots.get(slot.number) is not slot:
+                self._leave(slot)
+                return
+            if slot.number not in self._taken:
+                self._taken[slot.number] = self._free.pop(0) if self._free else None
+                if self._taken[slot.number] is None:
                     _log.warning("no reader is free for %s", slot.name)
-            link = self._taken[number]
-            chip = slot.chip
-            if link is None or self._chips.get(number) is chip:
-                continue
+            link, chip = self._taken[slot.number], slot.chip
+            if link is None or self._chips.get(slot.number) is chip:
+                return
             if chip is None:
-                del self._chips[number]
+                del self._chips[slot.number]
                 link.remove()
             else:
-                self._chips[number] = chip
+                self._chips[slot.number] = chip
                 link.insert(self._make_card(chip))
+
+    def _leave(self, slot: Slot) -> None:
+        link = self._taken.pop(slot.number, None)
+        self._chips.pop(slot.number, None)
+        if link is not None:
+            link.remove()
+            self._free.insert(0, link)

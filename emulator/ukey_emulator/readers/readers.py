@@ -45,7 +45,7 @@ class Readers:
 
     def stop(self) -> None:
         """Take the readers away, and the power of the cards."""
-        self._slots.watch(None)
+        self._slots.unwatch(self._changed)
         self._grace.stop()
         for reader in self._readers.values():
             reader.take_away()
