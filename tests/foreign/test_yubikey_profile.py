@@ -13,6 +13,8 @@ from ukey_emulator.remote import RackProcess
 SCRIPTS = Path(sys.executable).parent
 YKMAN = SCRIPTS / "ykman"
 NAME = "Yubico YubiKey CCID"
+PIN = "123456"
+MANAGING = ("-m", "0102030405060708" * 3)
 
 
 class Keys:
@@ -47,6 +49,13 @@ class Keys:
         assert done.returncode == 0, done.stdout
         return done.stdout
 
+    def certify(self) -> None:
+        """Have ykman make a key pair in 9A and its certificate; public.pem is left."""
+        keys = (YKMAN, "piv", "keys", "generate", *MANAGING, "-a", "ECCP256")
+        self.run(*keys, "9a", "public.pem")
+        certificates = (YKMAN, "piv", "certificates", "generate", *MANAGING, "-P", PIN)
+        self.run(*certificates, "-s", "CN=imitated", "9a", "public.pem")
+
     def readers(self) -> list[str]:
         """Give the names of the readers, as OpenSC lists them."""
         told = self.run("opensc-tool", "--list-readers")
@@ -65,22 +74,24 @@ def keys(tmp_path: Path) -> Iterator[Keys]:
 def test_ykman_is_told_of_no_reader(keys: Keys) -> None:
     keys.add()
     assert "(5.7.4) [CCID]" in keys.run(YKMAN, "list")
-    assert "PIN tries remaining:      10/10" in keys.run(YKMAN, "piv", "info")
-    key = ("-a", "ECCP256", "--management-key", "0102030405060708" * 3)
-    keys.run(YKMAN, "piv", "keys", "generate", *key, "9a", "public.pem")
-    made = ("-s", "CN=imitated", "-P", "123456", *key[2:])
-    keys.run(YKMAN, "piv", "certificates", "generate", *made, "9a", "public.pem")
+    told = keys.run(YKMAN, "piv", "info")
+    assert "PIN tries remaining:      10/10" in told
+    assert "Management key algorithm: AES192" in told
+    keys.certify()
     assert "CN=imitated" in keys.run(YKMAN, "piv", "info")
 
 
-def test_yubicos_tool_and_module_are_told_of_no_reader(keys: Keys) -> None:
+def test_yubicos_tool_and_module_are_told_of_no_reader(keys: Keys, tmp_path: Path) -> None:
     keys.add()
+    keys.certify()
     assert "PIN tries left:\t10" in keys.run("yubico-piv-tool", "-a", "status")
-    login = ("pkcs11-tool", "--module", "libykcs11.so", "--login", "--login-type", "so")
-    so_pin = "010203040506070801020304050607080102030405060708"
-    pair = ("--keypairgen", "--id", "01", "--key-type", "EC:prime256v1")
-    assert "Key pair generated" in keys.run(*login, "--so-pin", so_pin, *pair)
     keys.run("yubico-piv-tool", "-a", "attest", "-s", "9a", "-o", "attestation.pem")
+    (tmp_path / "digest").write_bytes(bytes(32))
+    sign = ("--sign", "-m", "ECDSA", "--id", "01", "--signature-format", "openssl")
+    module = ("pkcs11-tool", "--module", "libykcs11.so", "--login", "--pin", PIN)
+    keys.run(*module, *sign, "-i", "digest", "-o", "signature")
+    judge = ("-verify", "-pubin", "-inkey", "public.pem", "-in", "digest", "-sigfile", "signature")
+    keys.run("openssl", "pkeyutl", *judge)
 
 
 def test_opensc_takes_the_card_for_a_yubikey(keys: Keys) -> None:

@@ -79,6 +79,8 @@ def test_a_file_may_leave_everything_out(tmp_path: Path) -> None:
         ("[reader]\nname = 1", "one line of at most 100 bytes"),
         ('[reader]\nname = "a\\nb"', "one line of at most 100 bytes"),
         (f'[reader]\nname = "{"é" * 51}"', "one line of at most 100 bytes"),
+        ("[card]\nmanagement = 3", r"management in \[card\] is one of: 3DES, AES-192"),
+        ('[card]\nmanagement = "AES-256"', r"management in \[card\] is one of: 3DES, AES-192"),
         ("[card]\natr = 1", "a string of hexadecimal digits"),
         ('[card]\natr = "3B0"', "no answer to reset"),
         ('[card]\natr = "3C00"', "begins with 3B or 3F"),

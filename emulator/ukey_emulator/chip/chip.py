@@ -65,6 +65,7 @@ class Chip:
             without=without,
             reader=facts.get("reader", b"").decode(),
             atr=facts.get("atr", b""),
+            management=int(facts.get("management", b"3")),
         )
         self.label = facts.get("label", b"").decode()
         self.era = self.revision = 0
@@ -102,11 +103,12 @@ class Chip:
         without: Collection[int] = (),
         reader: str = "",
         atr: bytes = b"",
+        management: int | None = None,
     ) -> "Chip":
         """Make a new key in a new file; without a factory it is not initialised yet.
 
-        `without` are the mechanisms that the key shall not have; `reader` and `atr` say how it
-        shall look as a card, if not as ours do.
+        `without` are the mechanisms that the key shall not have; `reader`, `atr` and
+        `management` say how it shall look as a card, if not as ours do.
         """
         store = Store.create(path, lasting=lasting)
         with store.change():
@@ -118,6 +120,8 @@ class Chip:
                 store.put_fact("reader", reader.encode())
             if atr:
                 store.put_fact("atr", atr)
+            if management is not None:
+                store.put_fact("management", str(management).encode())
             if factory is not None:
                 master = secrets.token_bytes(MASTER_LENGTH)
                 store.put_fact("tries", str(factory.tries).encode())

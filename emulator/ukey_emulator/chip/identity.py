@@ -9,7 +9,8 @@ class Identity:
 
     `serial` has at most 16 characters, versions are (major, minor), PIN lengths count bytes.
     `without` are the mechanisms (CKM) that this key does not have. As a card it has the answer to
-    reset `atr`, if not ours, and it brings a reader called `reader` along, if any.
+    reset `atr`, if not ours, and it brings a reader called `reader` along, if any;
+    `management` is the algorithm of its first card management key (NIST SP 800-78-5 table 6-2).
     """
 
     serial: str
@@ -22,3 +23,4 @@ class Identity:
     without: frozenset[int] = frozenset()
     reader: str = ""
     atr: bytes = b""
+    management: int = 0x03

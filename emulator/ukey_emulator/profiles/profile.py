@@ -14,6 +14,8 @@ from .atr import checked
 DEFAULT = "default"
 _SUFFIX = ".toml"
 _FOLDER = Path(__file__).parent
+# The algorithms of a card management key that has the usual 24 bytes (NIST SP 800-78-5 table 6-2).
+_MANAGEMENT = {"3DES": 0x03, "AES-192": 0x0A}
 _READER_BYTES = 100  # of the 127 that pcsc-lite has for it and its numbers
 
 
@@ -26,13 +28,15 @@ class Profile:
     """What a fresh key is like.
 
     `without` are the mechanisms that it shall not have. `reader` is the name of the reader that it
-    brings along, `atr` its card's answer to reset; where they are empty it looks like ours.
+    brings along, `atr` its card's answer to reset, `management` the algorithm of its first card
+    management key; where they are empty or None it is like ours.
     """
 
     name: str
     without: frozenset[CKM]
     reader: str = ""
     atr: bytes = b""
+    management: int | None = None
 
     @classmethod
     def load(cls, wanted: str) -> Self:
@@ -63,11 +67,15 @@ class Profile:
             raise ProfileError(f"{path}: {error}") from error
         try:
             _refuse_unknown(whole, ("name", "mechanisms", "reader", "card"), "member")
+            mechanisms = _table(whole, "mechanisms", "off")
+            reader = _table(whole, "reader", "name")
+            card = _table(whole, "card", "atr", "management")
             return cls(
                 _name(whole.get("name", path.stem)),
-                _off(_member(whole, "mechanisms", "off", [])),
-                _reader(_member(whole, "reader", "name", "")),
-                _atr(_member(whole, "card", "atr", "")),
+                _off(mechanisms.get("off", [])),
+                _reader(reader.get("name", "")),
+                _atr(card.get("atr", "")),
+                _management(card["management"]) if "management" in card else None,
             )
         except ProfileError as error:
             raise ProfileError(f"{path}: {error}") from None
@@ -79,13 +87,13 @@ def _name(name: object) -> str:
     return name
 
 
-def _member(whole: dict[str, Any], table: str, name: str, default: object) -> object:
-    """Give the one member that a table may have."""
+def _table(whole: dict[str, Any], table: str, *members: str) -> dict[str, Any]:
+    """Give a table, which has no other members than these; empty if it is not there."""
     found = whole.get(table, {})
     if not isinstance(found, dict):
         raise ProfileError(f"{table} is a table: [{table}]")
-    _refuse_unknown(found, (name,), f"member of [{table}]")
-    return found.get(name, default)
+    _refuse_unknown(found, members, f"member of [{table}]")
+    return found
 
 
 def _reader(name: object) -> str:
@@ -102,6 +110,12 @@ def _atr(text: object) -> bytes:
         return checked(bytes.fromhex(text)) if text else b""
     except ValueError as error:
         raise ProfileError(f"atr in [card] is no answer to reset: {error}") from None
+
+
+def _management(name: object) -> int:
+    if not isinstance(name, str) or name not in _MANAGEMENT:
+        raise ProfileError(f"management in [card] is one of: {', '.join(_MANAGEMENT)}")
+    return _MANAGEMENT[name]
 
 
 def _off(off: object) -> frozenset[CKM]:

@@ -121,6 +121,7 @@ class Keyring:
                     without=wanted.without,
                     reader=wanted.reader,
                     atr=wanted.atr,
+                    management=wanted.management,
                 )
             except Refusal as refusal:
                 self._delete(path)

@@ -4,9 +4,8 @@ import json
 
 from ukey_emulator.chip import Chip
 
-TRIPLE_DES = 0x03
 DEFAULT = bytes.fromhex("0102030405060708") * 3
-"""What the key is until somebody sets another, as programs expect it."""
+"""What the key is until somebody sets another; its algorithm is what the chip came with."""
 
 _NOTE = "piv management"
 
@@ -38,7 +37,7 @@ class Management:
     @property
     def is_default(self) -> bool:
         """Whether nobody has set another than the usual one."""
-        return self._read()[:2] == (TRIPLE_DES, DEFAULT)
+        return self._read()[:2] == (self._chip.identity.management, DEFAULT)
 
     def set(self, algorithm: int, key: bytes, *, touch: bool) -> None:
         """Replace it by a key that fits its algorithm."""
@@ -48,6 +47,6 @@ class Management:
     def _read(self) -> tuple[int, bytes, bool]:
         note = self._chip.noted(_NOTE)
         if note is None:
-            return TRIPLE_DES, DEFAULT, False
+            return self._chip.identity.management, DEFAULT, False
         algorithm, key, touch = json.loads(note)
         return algorithm, bytes.fromhex(key), touch
