@@ -1,11 +1,13 @@
 """Connecting to a card: shares, protocols, what becomes of the card (facts of pcscd 1.9.9)."""
 
 import pytest
-from sides import Side, Waiting, within
-from stand_in import ATR, OK, PLAIN, READ, StandIn, write
+from sides import Ours, Side, Waiting, within
+from stand_in import ATR, OK, PLAIN, READ, SLOW, StandIn, write
 from winscard import ANY, CHANGED, EXCLUSIVE, INUSE, PRESENT, outcome
+from wire import Wire
 
-from ukey_emulator.readers.terms import SCARD, Disposition, Protocol, Share, State
+from ukey_emulator.readers.messages import CONNECT
+from ukey_emulator.readers.terms import SCARD, Command, Disposition, Protocol, Share, State
 
 
 def test_without_a_card(side: Side) -> None:
@@ -137,7 +139,7 @@ def test_reconnecting_without_power(side: Side, card: StandIn, reader: str) -> N
     first, second = one.connect(reader), other.connect(reader)
     first.transmit(write(7))
     first.reconnect(initialization=Disposition.UNPOWER)
-    assert card.done[-2:] == ["off", "on"]
+    assert within(5, lambda: card.done[-2:] == ["off", "on"])  # nobody waits for it
     assert first.transmit(READ) == b"\0" + OK
     assert first.status().atr == ATR
     assert outcome(second.transmit, PLAIN) == SCARD.W_RESET_CARD
@@ -150,7 +152,7 @@ def test_disconnecting_without_power(side: Side, card: StandIn, reader: str) -> 
     one, other = side.program(), side.program()
     first, second = one.connect(reader), other.connect(reader)
     second.disconnect(Disposition.UNPOWER)
-    assert card.done[-1] == "off"
+    assert within(5, lambda: card.done[-1] == "off")
     assert outcome(first.status) == SCARD.W_RESET_CARD
     first.disconnect()
     third = one.connect(reader)
@@ -186,6 +188,38 @@ def test_power_goes_when_nobody_is_left(side: Side, card: StandIn, reader: str) 
     fourth = program.connect(reader)
     assert card.done[-1] == "on"
     assert fourth.transmit(READ) == b"\0" + OK
+
+
+def test_a_card_that_works_keeps_no_other_s_power_on(ours: Ours) -> None:
+    """Nor what that knows: its power goes in time, however long the other one works."""
+    at_work, left = StandIn(), StandIn(serial="FEDCBA9876543210")
+    ours.insert(0, at_work)
+    ours.insert(1, left)
+    program = ours.program()
+    program.connect(ours.name(0)).disconnect()  # whose power would go first
+    connection = program.connect(ours.name(0))
+    working = Waiting(lambda: connection.transmit(SLOW))
+    assert at_work.entered.wait(5)
+    ours.program().connect(ours.name(1)).disconnect()
+    assert within(5, lambda: left.done[-1] == "off")
+    at_work.go_on.set()
+    assert working.outcome() == SCARD.S_SUCCESS
+
+
+def test_two_at_once_of_which_one_wants_it_alone(ours: Ours) -> None:
+    """Whoever comes first has it, and the other is told so."""
+    ours.insert(0, StandIn())
+    name = ours.name(0).encode()
+    reader = ours.manager._readers.reader(name)
+    for _ in range(3):
+        with Wire(ours.address) as one, Wire(ours.address) as other:
+            with reader.wire:  # so that both have found it free, and come no further
+                for wire, share in ((one, Share.EXCLUSIVE), (other, Share.SHARED)):
+                    wire.send(Command.CONNECT, wire.establish(), name, share, ANY, 0, 0, 0)
+                    assert wire.silent()
+            answers = [CONNECT.unpack(wire.take(CONNECT.size)) for wire in (one, other)]
+            assert {rv for *_, rv in answers} == {SCARD.S_SUCCESS, SCARD.E_SHARING_VIOLATION}
+        assert within(5, lambda: not reader.handles)
 
 
 def test_a_released_context_leaves_its_cards(side: Side, card: StandIn, reader: str) -> None:

@@ -106,14 +106,14 @@ def test_ending_with_a_reset(side: Side, card: StandIn, reader: str) -> None:
     first.begin()
     first.transmit(write(7))
     first.end(Disposition.RESET)
-    assert card.done[-1] == "reset"
+    assert within(5, lambda: card.done[-1] == "reset")
     for each in (first, second):
         assert outcome(each.transmit, PLAIN) == SCARD.W_RESET_CARD
         each.reconnect()
         assert each.transmit(READ) == b"\0" + OK
     second.begin()
     second.end(Disposition.UNPOWER)
-    assert card.done[-2:] == ["off", "on"]
+    assert within(5, lambda: card.done[-2:] == ["off", "on"])
     assert outcome(first.begin) == outcome(second.end) == SCARD.W_RESET_CARD
 
 

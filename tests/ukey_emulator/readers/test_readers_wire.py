@@ -1,7 +1,9 @@
 """The protocol itself: its versions, clients that break it, and clients that do not listen."""
 
 import os
+import socket
 import stat
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -196,6 +198,33 @@ def test_what_clients_leave_behind(ours: Ours) -> None:
     assert within(5, lambda: len(manager._readers.numbers._taken) == 1)
     assert manager._readers.reader(ours.name(0).encode()).contexts == 0
     assert within(5, lambda: len([t for t in manager._threads if t.is_alive()]) == 2)
+
+
+def test_what_clients_leave_behind_that_die_waiting(ours: Ours) -> None:
+    """Nothing either, though they were given no answer yet."""
+    ours.insert(0, StandIn())
+    name = ours.name(0).encode()
+    numbers = ours.manager._readers.numbers
+    with Wire(ours.address) as holder:
+        holder.ask(Command.BEGIN_TRANSACTION, holder.connect(ours.name(0)), 0)
+        before = len(numbers._taken)
+        with Wire(ours.address) as wire:
+            wire.send(Command.CONNECT, wire.establish(), name, 2, 3, 0, 0, 0)
+            assert wire.silent()
+        assert within(5, lambda: len(ours.manager._connections) == 2)
+        assert len(numbers._taken) == before
+
+
+def test_a_client_that_comes_while_it_stops(ours: Ours) -> None:
+    """Whom nobody has hung up on yet finds nobody."""
+    ours.manager.stop()
+    one, other = socket.socketpair()
+    with one, other:
+        other.settimeout(5)
+        serving = threading.Thread(target=ours.manager._serve, args=(one,), daemon=True)
+        serving.start()
+        assert other.recv(1) == b""
+        serving.join(5)
 
 
 def test_strangers_are_turned_away(ours: Ours, monkeypatch: pytest.MonkeyPatch) -> None:
