@@ -116,7 +116,7 @@ class Client:
     def _connect(self, fields: tuple[Any, ...], _: bytes) -> bytes:
         context, name, share, protocols, _card, active, _rv = fields
         number = self._readers.numbers.take()
-        rv = SCARD.S_SUCCESS
+        given, rv = 0, SCARD.S_SUCCESS
         try:
             check_connect(share, protocols)
             reader = self._readers.reader(name[:-1].split(b"\0", 1)[0])
@@ -124,10 +124,13 @@ class Client:
             self._handles[number], active = connect(
                 reader, number, share, protocols, self._is_there
             )
+            given = number
         except ReaderRefusal as refusal:
-            self._readers.numbers.give_back(number)
-            number, rv = 0, refusal.rv
-        return CONNECT.pack(context, name, share, protocols, number, active, rv)
+            rv = refusal.rv
+        finally:
+            if not given:
+                self._readers.numbers.give_back(number)
+        return CONNECT.pack(context, name, share, protocols, given, active, rv)
 
     def _check_context(self, context: int) -> None:
         """Refuse a further handle to a context that is none, or has too many."""

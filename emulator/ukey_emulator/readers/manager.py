@@ -87,6 +87,8 @@ class ResourceManager:
     def _serve(self, connection: socket.socket) -> None:
         with self._lock:
             self._connections.add(connection)
+            if self._listener is None:  # whoever stops it may have hung up on the others already
+                _hang_up(connection)
         try:
             with connection:
                 if not self._admits(connection):

@@ -239,13 +239,13 @@ class Reader:
         """Add a handle of that number, which holds the card alone if that is its share."""
         if len(self.handles) >= _MOST_HANDLES:
             raise ReaderRefusal(SCARD.F_INTERNAL_ERROR)
-        if share != Share.EXCLUSIVE:
-            self.contexts += 1
-        elif self.contexts:
+        if self.contexts == EXCLUSIVE or (share == Share.EXCLUSIVE and self.contexts):
             raise ReaderRefusal(SCARD.E_SHARING_VIOLATION)
-        else:
+        if share == Share.EXCLUSIVE:
             self.contexts = EXCLUSIVE
             self.holder, self.depth = number, self.depth + 1
+        else:
+            self.contexts += 1
         self.handles[number] = SCARD.S_SUCCESS
         self.changed()
 
@@ -285,14 +285,20 @@ class Reader:
         raise ReaderRefusal(SCARD.W_UNRESPONSIVE_CARD)
 
     def _fall_asleep(self, uses: int) -> None:
-        with self.wire, self.lock:
-            if self._power is not Power.ON or self._uses != uses:
+        # A card that is at work again would keep the cards of other readers from their sleep.
+        if not self._rests(uses):
+            return
+        with self.at_work():
+            if not self._rests(uses):
                 return
             self._power = Power.OFF
             self.protocol = Protocol.UNDEFINED
             self.changed()
             if self.card is not None:
                 self.drop(self.card)
+
+    def _rests(self, uses: int) -> bool:
+        return self._power is Power.ON and self._uses == uses
 
     def _changed_card(self) -> None:
         if self._events > _MOST_EVENTS:
