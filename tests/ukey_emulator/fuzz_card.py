@@ -13,7 +13,7 @@ from pathlib import Path
 from ukey_emulator.card import tlv
 from ukey_emulator.card.apdu import Command
 from ukey_emulator.card.card import Card, Exchange
-from ukey_emulator.card.piv.applet import Piv
+from ukey_emulator.card.piv.applet import PivApplet
 from ukey_emulator.card.status import CardRefusal
 from ukey_emulator.chip import Chip, PinRefusal, Role
 from ukey_emulator.chip.chip import Factory
@@ -131,8 +131,8 @@ def _transmit(card: Card, command: bytes) -> int:
     return sw
 
 
-def _piv(card: Card) -> Piv:
-    return next(each for each in card._applets if isinstance(each, Piv))
+def _piv(card: Card) -> PivApplet:
+    return next(each for each in card._applets if isinstance(each, PivApplet))
 
 
 def _tries(chip: Chip) -> list[int]:

@@ -16,7 +16,7 @@ from ukey_emulator.terms import CKR
 from .apdu import Command
 from .applet import Applet
 from .management import DeviceManagement
-from .piv.applet import Piv
+from .piv.applet import PivApplet
 from .status import SW, CardRefusal, WrongPin
 
 _SELECT, _GET_RESPONSE, _GET_DATA = 0xA4, 0xC0, 0xCB
@@ -74,7 +74,7 @@ class Card:
     def __init__(self, chip: Chip, epoch: Epoch, watcher: Watcher | None = None) -> None:
         self._epoch = epoch
         self._watcher = watcher
-        self._applets: tuple[Applet, ...] = (Piv(chip), DeviceManagement(chip))
+        self._applets: tuple[Applet, ...] = (PivApplet(chip), DeviceManagement(chip))
         self._atr = chip.identity.atr or _atr()
         self._lock = threading.Lock()
         self._powered = False
@@ -171,7 +171,7 @@ def _atr() -> bytes:
     The name stands in the historical bytes as a compact-TLV data object, so that programs need not
     try whose card this is.
     """
-    aid = Piv.aid[:9]
+    aid = PivApplet.aid[:9]
     historical = bytes([0x80, 0xF0 | len(aid)]) + aid
     body = bytes([0x80 | len(historical), 0x80, 0x01]) + historical
     return b"\x3b" + body + bytes([reduce(xor, body)])

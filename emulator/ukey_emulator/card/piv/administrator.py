@@ -3,7 +3,6 @@
 import hmac
 import secrets
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -15,10 +14,8 @@ from ukey_emulator.card.apdu import Command
 from ukey_emulator.card.status import SW, CardRefusal
 
 from .held import MANAGEMENT
-
-if TYPE_CHECKING:
-    from .applet import Piv
-    from .state import Volatile
+from .piv import Piv
+from .state import Volatile
 
 TEMPLATE = 0x7C
 
@@ -56,7 +53,7 @@ class _Key:
         return self._cipher.encryptor().update(block)
 
 
-def authenticate(piv: "Piv", command: Command) -> bytes:
+def authenticate(piv: Piv, command: Command) -> bytes:
     """Carry out one step with 9B; what a step begins only the very next one can end.
 
     6A86 for an algorithm that is not the key's, 6A80 for a template that is no step or blocks of
@@ -92,7 +89,7 @@ def authenticate(piv: "Piv", command: Command) -> bytes:
     raise CardRefusal(SW.INCORRECT_DATA, "no step of an authentication")
 
 
-def _authenticate(state: "Volatile", expected: bytes | None, proof: bytes) -> None:
+def _authenticate(state: Volatile, expected: bytes | None, proof: bytes) -> None:
     state.managed = expected is not None and hmac.compare_digest(expected, proof)
     if not state.managed:
         raise CardRefusal(SW.SECURITY_STATUS_NOT_SATISFIED, "9B is not proven")
@@ -102,13 +99,13 @@ def _answer(tag: int, value: bytes) -> bytes:
     return tlv.pack(TEMPLATE, tlv.pack(tag, value))
 
 
-def require(state: "Volatile") -> None:
+def require(state: Volatile) -> None:
     """Refuse with 6982 unless somebody has authenticated with 9B."""
     if not state.managed:
         raise CardRefusal(SW.SECURITY_STATUS_NOT_SATISFIED, "not authenticated with 9B")
 
 
-def set_management_key(piv: "Piv", command: Command) -> bytes:
+def set_management_key(piv: Piv, command: Command) -> bytes:
     """Replace 9B (Yubico's FF): the data is algorithm, 9B, length and key; P2 FE wants a touch.
 
     6982 without 9B, 6A86 for other parameters, 6A80 for a key that no algorithm has.

@@ -1,4 +1,4 @@
-"""The PIV card application: its table of commands and its security status."""
+"""The PIV card application: its name and its table of commands."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar
@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 from ukey_emulator.card import tlv
 from ukey_emulator.card.apdu import Command
 from ukey_emulator.card.applet import Applet
-from ukey_emulator.chip import Chip, PinRefusal, Role
 
 from . import (
     administrator,
@@ -20,21 +19,14 @@ from . import (
     pins,
     yubico,
 )
-from .containers import Containers
-from .management import Management
-from .objects import DataObjects
-from .state import Volatile
+from .piv import Piv
 
 _PROPERTIES, _IDENTIFIER, _AUTHORITY, _LABEL = 0x61, 0x4F, 0x79, 0x50
 _RID_LENGTH = 5
 
 
-class Piv(Applet):
-    """PIV on a chip (NIST SP 800-73-5 Part 2), with Yubico's additions.
-
-    The functions of the table stand in files of their own; what they share is here. A login of the
-    card is one of the chip's, which ends with the security status.
-    """
+class PivApplet(Piv, Applet):
+    """PIV, as the card selects it and hands it commands."""
 
     aid: ClassVar[bytes] = bytes.fromhex("A000000308 000010000100")
     instructions: ClassVar[Mapping[int, Callable[[Any, Command], bytes]]] = {
@@ -57,14 +49,6 @@ class Piv(Applet):
     }
     reading: ClassVar[Collection[int]] = frozenset({0x87, 0xCB, 0xF8, 0xFD})
 
-    def __init__(self, chip: Chip) -> None:
-        self.chip = chip
-        self.keys = Containers(chip)
-        self.data = DataObjects(chip, self.keys)
-        self.management = Management(chip)
-        self.state = Volatile()
-        self._era = chip.era
-
     def select(self) -> bytes:
         """Give the application property template; the security status stays (§3.1.1)."""
         rid, pix = self.aid[:_RID_LENGTH], self.aid[_RID_LENGTH:]
@@ -77,30 +61,9 @@ class Piv(Applet):
 
     def deselect(self) -> None:
         """Forget the security status, and end the login."""
-        self.log_out()
-        self.state = Volatile()
+        self.forget()
 
     def perform(self, command: Command) -> bytes:
         """Carry a command out; a token that has been wiped meanwhile knows nobody any more."""
-        if self._era != self.chip.era:
-            self._era = self.chip.era
-            self.state = Volatile()
+        self.refresh()
         return super().perform(command)
-
-    def log_in(self, pin: bytes) -> None:
-        """Verify the PIN; with a wrong one nobody is logged in. PinRefusal, Refusal."""
-        try:
-            if self.state.verified:
-                self.chip.verify_pin(Role.USER, pin)
-            else:
-                self._era = self.chip.log_in(Role.USER, pin)
-        except PinRefusal:
-            self.log_out()
-            raise
-        self.state.verified = self.state.just_verified = True
-
-    def log_out(self) -> None:
-        """End the login, if there is one."""
-        if self.state.verified:
-            self.chip.log_out(Role.USER, self._era)
-        self.state.verified = self.state.just_verified = False

@@ -5,7 +5,6 @@ made when they are first asked for: most keys are never asked.
 """
 
 import datetime as dt
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -21,10 +20,8 @@ from ukey_emulator.chip.keys import der
 from ukey_emulator.chip.keys.edwards import EdwardsPrivate
 
 from .held import ATTESTATION, SLOTS, Algorithm, Held, PinPolicy, TouchPolicy
+from .piv import Piv
 from .yubico import VERSION, serial_of
-
-if TYPE_CHECKING:
-    from .applet import Piv
 
 CERTIFICATE = 0x5FFF01
 """The data object with the certificate of F9."""
@@ -46,7 +43,7 @@ _KEYCHAIN = b"\x01"
 _SigningKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
-def attest(piv: "Piv", command: Command) -> bytes:
+def attest(piv: Piv, command: Command) -> bytes:
     """Attest the key in P1: give an X.509 certificate for it, signed by F9.
 
     6A86 for what is no slot that can be attested, 6A80 for a key that was imported or is not there,
@@ -71,14 +68,14 @@ def attest(piv: "Piv", command: Command) -> bytes:
     return _signed(piv, builder)
 
 
-def prepare(piv: "Piv") -> None:
+def prepare(piv: Piv) -> None:
     """See to it that F9 is as the factory leaves it, unless somebody has changed it since."""
     with piv.chip.undisturbed():
         if piv.chip.noted(_PREPARED) is None:
             _prepare(piv)
 
 
-def _prepare(piv: "Piv") -> None:
+def _prepare(piv: Piv) -> None:
     held = piv.keys.held(ATTESTATION)
     if held is None:
         held = piv.keys.put(
@@ -118,7 +115,7 @@ def _begun(held: Held, subject: x509.Name, issuer: x509.Name) -> x509.Certificat
     )
 
 
-def _told(piv: "Piv", held: Held) -> dict[x509.ObjectIdentifier, bytes]:
+def _told(piv: Piv, held: Held) -> dict[x509.ObjectIdentifier, bytes]:
     serial = serial_of(piv.chip.identity.serial)
     return {
         _FIRMWARE: bytes(VERSION),
@@ -128,7 +125,7 @@ def _told(piv: "Piv", held: Held) -> dict[x509.ObjectIdentifier, bytes]:
     }
 
 
-def _certificate(piv: "Piv") -> x509.Certificate:
+def _certificate(piv: Piv) -> x509.Certificate:
     """Give the certificate of F9; 6A88 if it was taken away or something else put there."""
     found = tlv.members(piv.data.get(CERTIFICATE) or b"").get(_CERTIFICATE, b"")
     try:
@@ -137,7 +134,7 @@ def _certificate(piv: "Piv") -> x509.Certificate:
         raise CardRefusal(SW.REFERENCED_DATA_NOT_FOUND, str(error)) from None
 
 
-def _signed(piv: "Piv", builder: x509.CertificateBuilder) -> bytes:
+def _signed(piv: Piv, builder: x509.CertificateBuilder) -> bytes:
     key = _signing_key(piv)
     digest: hashes.SHA256 | hashes.SHA384 | None = hashes.SHA256()
     if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP384R1):
@@ -147,7 +144,7 @@ def _signed(piv: "Piv", builder: x509.CertificateBuilder) -> bytes:
     return builder.sign(key, digest).public_bytes(Encoding.DER)
 
 
-def _signing_key(piv: "Piv") -> _SigningKey:
+def _signing_key(piv: Piv) -> _SigningKey:
     material = keys.load(piv.keys.private(ATTESTATION))
     match material:
         case EdwardsPrivate(ed25519.Ed25519PrivateKey() as key):

@@ -1,7 +1,5 @@
 """GENERAL AUTHENTICATE: all that keys are used for (NIST SP 800-73-5 Part 2 §3.2.4)."""
 
-from typing import TYPE_CHECKING
-
 from ukey_emulator.card import tlv
 from ukey_emulator.card.apdu import Command
 from ukey_emulator.card.status import SW, CardRefusal
@@ -10,12 +8,10 @@ from ukey_emulator.chip.objects import Object
 from . import administrator, private_key
 from .administrator import TEMPLATE, Part
 from .held import ATTESTATION, MANAGEMENT, SLOTS, Held, PinPolicy
-
-if TYPE_CHECKING:
-    from .applet import Piv
+from .piv import Piv
 
 
-def general_authenticate(piv: "Piv", command: Command) -> bytes:
+def general_authenticate(piv: Piv, command: Command) -> bytes:
     """Use a key: P1 is its algorithm, P2 the key, the data a template of what is asked and given.
 
     6A86 for what is no key to be used, 6A80 for a slot without a key, or with one of another
@@ -38,7 +34,7 @@ def general_authenticate(piv: "Piv", command: Command) -> bytes:
     return tlv.pack(TEMPLATE, tlv.pack(Part.RESPONSE, answer))
 
 
-def _authorised(piv: "Piv", held: Held) -> Object:
+def _authorised(piv: Piv, held: Held) -> Object:
     """Give the private key, if its PIN policy lets it be used now (SP 800-73-5 Part 1 table 5).
 
     A touch is never waited for: whoever sends a command is taken to have touched the key.

@@ -1,16 +1,12 @@
 """GET DATA and PUT DATA (NIST SP 800-73-5 Part 2 §3.1.2, §3.3.1)."""
 
-from typing import TYPE_CHECKING
-
 from ukey_emulator.card import tlv
 from ukey_emulator.card.apdu import Command
 from ukey_emulator.card.status import SW, CardRefusal
 
 from . import attest
 from .administrator import require
-
-if TYPE_CHECKING:
-    from .applet import Piv
+from .piv import Piv
 
 _TAG_LIST, _DATA = 0x5C, 0x53
 _CURRENT = 0x3FFF  # P1 and P2: the application that is selected
@@ -22,7 +18,7 @@ LARGEST = 0x4000
 """No data object is larger, in bytes: more than what any of SP 800-73-5 has to have room for."""
 
 
-def get_data(piv: "Piv", command: Command) -> bytes:
+def get_data(piv: Piv, command: Command) -> bytes:
     """Give a data object, named in a tag list.
 
     6982 for one that wants the PIN first, 6A82 for one that is not there, 6A80 for what names none,
@@ -40,7 +36,7 @@ def get_data(piv: "Piv", command: Command) -> bytes:
     return tlv.pack(tag if tag in _BARE else _DATA, content)
 
 
-def put_data(piv: "Piv", command: Command) -> bytes:
+def put_data(piv: Piv, command: Command) -> bytes:
     """Put a data object in the place of what is there; with nothing in it, it is gone.
 
     6982 without 9B, 6A84 for one that is too large, 6A80 for what is none, 6A81 for a tag that none

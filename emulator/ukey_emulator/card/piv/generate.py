@@ -1,7 +1,5 @@
 """GENERATE ASYMMETRIC KEY PAIR (NIST SP 800-73-5 Part 2 §3.3.2)."""
 
-from typing import TYPE_CHECKING
-
 from ukey_emulator.card import tlv
 from ukey_emulator.card.apdu import Command
 from ukey_emulator.card.status import SW, CardRefusal
@@ -9,16 +7,14 @@ from ukey_emulator.card.status import SW, CardRefusal
 from . import policies, public_key
 from .administrator import require
 from .held import ATTESTATION, SLOTS, Algorithm
-
-if TYPE_CHECKING:
-    from .applet import Piv
+from .piv import Piv
 
 _CONTROL_TEMPLATE, _ALGORITHM, _PARAMETER = 0xAC, 0x80, 0x81
 _PUBLIC_KEY = 0x7F49
 _EXPONENT = b"\x01\x00\x01"
 
 
-def generate(piv: "Piv", command: Command) -> bytes:
+def generate(piv: Piv, command: Command) -> bytes:
     """Make a key pair in the slot P2 and give its public key; what was in the slot is gone.
 
     6982 without 9B, 6A86 for what is no slot, 6A80 for an algorithm that the card has not and

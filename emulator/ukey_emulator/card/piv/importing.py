@@ -1,7 +1,6 @@
 """IMPORT ASYMMETRIC KEY, Yubico's FE: a key pair that was made elsewhere."""
 
 import math
-from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 
@@ -12,9 +11,7 @@ from ukey_emulator.card.status import SW, CardRefusal
 from . import policies
 from .administrator import require
 from .held import ATTESTATION, SLOTS, Algorithm, PrivateKey
-
-if TYPE_CHECKING:
-    from .applet import Piv
+from .piv import Piv
 
 _PRIME_1, _PRIME_2, _EXPONENT_1, _EXPONENT_2, _COEFFICIENT = range(0x01, 0x06)
 _SCALAR, _ED25519, _X25519 = 0x06, 0x07, 0x08
@@ -31,7 +28,7 @@ _CURVES: dict[Algorithm, ec.EllipticCurve] = {
 _PUBLIC_EXPONENT = 65537
 
 
-def import_key(piv: "Piv", command: Command) -> bytes:
+def import_key(piv: Piv, command: Command) -> bytes:
     """Put a private key of algorithm P1 into the slot P2; what was in the slot is gone.
 
     6982 without 9B, 6A86 for what is no slot or no algorithm, 6A80 for what is no such key.

@@ -1,7 +1,6 @@
 """GET METADATA, Yubico's F7: what everybody may know of a key, a PIN or the management key."""
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
 from ukey_emulator.card import tlv
 from ukey_emulator.card.apdu import Command
@@ -12,9 +11,7 @@ from ukey_emulator.chip.pins import DEFAULT_PINS
 from . import attest, public_key
 from .held import ATTESTATION, MANAGEMENT, SLOTS, TouchPolicy
 from .pins import ROLES
-
-if TYPE_CHECKING:
-    from .applet import Piv
+from .piv import Piv
 
 
 class Fact(IntEnum):
@@ -33,7 +30,7 @@ _NO_PIN = 0x00  # 9B has no PIN policy
 _GENERATED, _IMPORTED = b"\x01", b"\x02"
 
 
-def get_metadata(piv: "Piv", command: Command) -> bytes:
+def get_metadata(piv: Piv, command: Command) -> bytes:
     """Tell of the key or PIN P2; 6A86 for another P1 and data, 6A88 where there is none."""
     if command.p1 or command.data:
         raise CardRefusal(SW.INCORRECT_P1_P2, "no parameters but the reference")
@@ -48,7 +45,7 @@ def get_metadata(piv: "Piv", command: Command) -> bytes:
     return b"".join(tlv.pack(fact, value) for fact, value in facts.items())
 
 
-def _of_pin(piv: "Piv", role: Role) -> dict[Fact, bytes]:
+def _of_pin(piv: Piv, role: Role) -> dict[Fact, bytes]:
     record = piv.chip.pin(role)
     if record is None:
         raise CardRefusal(SW.REFERENCED_DATA_NOT_FOUND, f"there is no {role.name} PIN")
@@ -59,7 +56,7 @@ def _of_pin(piv: "Piv", role: Role) -> dict[Fact, bytes]:
     }
 
 
-def _of_management_key(piv: "Piv") -> dict[Fact, bytes]:
+def _of_management_key(piv: Piv) -> dict[Fact, bytes]:
     management = piv.management
     touch = TouchPolicy.ALWAYS if management.touch else TouchPolicy.NEVER
     return {
@@ -69,7 +66,7 @@ def _of_management_key(piv: "Piv") -> dict[Fact, bytes]:
     }
 
 
-def _of_key(piv: "Piv", slot: int) -> dict[Fact, bytes]:
+def _of_key(piv: Piv, slot: int) -> dict[Fact, bytes]:
     if slot == ATTESTATION:
         attest.prepare(piv)
     held = piv.keys.held(slot)

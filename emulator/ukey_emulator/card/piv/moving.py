@@ -1,21 +1,17 @@
 """MOVE KEY, Yubico's F6: a key goes to another slot, or goes."""
 
-from typing import TYPE_CHECKING
-
 from ukey_emulator.card.apdu import Command
 from ukey_emulator.card.status import SW, CardRefusal
 
 from . import attest
 from .administrator import require
 from .held import ATTESTATION, SLOTS
-
-if TYPE_CHECKING:
-    from .applet import Piv
+from .piv import Piv
 
 _NOWHERE = 0xFF
 
 
-def move_key(piv: "Piv", command: Command) -> bytes:
+def move_key(piv: Piv, command: Command) -> bytes:
     """Move the key in P2 to the empty slot P1, or delete it where P1 is FF.
 
     6982 without 9B, 6A86 for what is no slot or the key that attests, which only can be deleted,

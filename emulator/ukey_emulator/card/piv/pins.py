@@ -5,14 +5,11 @@ ones padded with FF. A PIN that was set through PKCS#11 may be what PIV would no
 so a PIN to be compared may have four bytes, and any of them.
 """
 
-from typing import TYPE_CHECKING
-
 from ukey_emulator.card.apdu import Command
 from ukey_emulator.card.status import SW, CardRefusal, WrongPin
 from ukey_emulator.chip import PinRefusal, Role
 
-if TYPE_CHECKING:
-    from .applet import Piv
+from .piv import Piv
 
 PIN, PUK = 0x80, 0x81
 ROLES = {PIN: Role.USER, PUK: Role.SO}
@@ -24,7 +21,7 @@ _LEAST, _LEAST_NEW = 4, 6
 _VERIFY, _LOG_OUT = 0x00, 0xFF
 
 
-def verify(piv: "Piv", command: Command) -> bytes:
+def verify(piv: Piv, command: Command) -> bytes:
     """Compare the PIN; without data tell whether that is needed, with P1 FF end the login.
 
     63Cx for a wrong PIN, 6983 for a blocked one, 6A80 for what cannot be a PIN, of which no try is
@@ -46,7 +43,7 @@ def verify(piv: "Piv", command: Command) -> bytes:
     return b""
 
 
-def change_reference_data(piv: "Piv", command: Command) -> bytes:
+def change_reference_data(piv: Piv, command: Command) -> bytes:
     """Replace PIN or PUK by who knows it; with the right PIN the login holds.
 
     63Cx, 6983, 6A80, 6A86 and 6A88 as `verify`; 6A80 also for what cannot be a new one.
@@ -68,7 +65,7 @@ def change_reference_data(piv: "Piv", command: Command) -> bytes:
     return b""
 
 
-def reset_retry_counter(piv: "Piv", command: Command) -> bytes:
+def reset_retry_counter(piv: Piv, command: Command) -> bytes:
     """Set a new PIN, with all its tries, by the PUK; a wrong one ends the login.
 
     63Cx for a wrong PUK, 6983 for a blocked one; otherwise as `change_reference_data`.
@@ -86,7 +83,7 @@ def reset_retry_counter(piv: "Piv", command: Command) -> bytes:
     return b""
 
 
-def _require_tries(piv: "Piv", role: Role) -> int:
+def _require_tries(piv: Piv, role: Role) -> int:
     """Give how many tries a PIN has; 6983 if it has none, or is not set."""
     record = piv.chip.pin(role)
     if record is None or record.locked:
@@ -94,7 +91,7 @@ def _require_tries(piv: "Piv", role: Role) -> int:
     return record.tries_left
 
 
-def _pair(piv: "Piv", owner: Role, target: Role, data: bytes) -> tuple[bytes, bytes]:
+def _pair(piv: Piv, owner: Role, target: Role, data: bytes) -> tuple[bytes, bytes]:
     """Give the owner's PIN, to be compared, and the target's new one.
 
     Who gives no PIN at all is told that it is wrong, whatever the new one is.

@@ -4,14 +4,12 @@ As `yubikit` and `yubico-piv-tool` send them: there is no other description.
 """
 
 import zlib
-from typing import TYPE_CHECKING
 
 from ukey_emulator.card.apdu import Command
 from ukey_emulator.card.status import SW, CardRefusal
 from ukey_emulator.chip import Role
 
-if TYPE_CHECKING:
-    from .applet import Piv
+from .piv import Piv
 
 VERSION = (5, 7, 4)
 """The version that programs take us for, which tells them what commands there are."""
@@ -19,14 +17,14 @@ VERSION = (5, 7, 4)
 _MOST_SERIAL = 0x7FFFFFFF  # yubico-piv-tool takes it for a number with a sign
 
 
-def version(piv: "Piv", command: Command) -> bytes:
+def version(piv: Piv, command: Command) -> bytes:
     """Give the version (FD). 6A86."""
     del piv
     _require_nothing(command)
     return bytes(VERSION)
 
 
-def serial_number(piv: "Piv", command: Command) -> bytes:
+def serial_number(piv: Piv, command: Command) -> bytes:
     """Give the serial number (F8), four bytes. 6A86."""
     _require_nothing(command)
     return serial_of(piv.chip.identity.serial).to_bytes(4)
@@ -39,7 +37,7 @@ def serial_of(serial: str) -> int:
     return zlib.crc32(serial.encode()) & _MOST_SERIAL
 
 
-def set_tries(piv: "Piv", command: Command) -> bytes:
+def set_tries(piv: Piv, command: Command) -> bytes:
     """Give PIN (P1) and PUK (P2) so many tries, and both their defaults (FA).
 
     6982 unless both 9B and the PIN were given, 6A86 for none.
@@ -53,7 +51,7 @@ def set_tries(piv: "Piv", command: Command) -> bytes:
     return b""
 
 
-def reset(piv: "Piv", command: Command) -> bytes:
+def reset(piv: Piv, command: Command) -> bytes:
     """Set all back to how the key was made (FB); 6985 unless PIN and PUK are blocked, 6A86."""
     _require_nothing(command)
     for role in Role:
