@@ -64,6 +64,19 @@ def test_what_the_program_says_of_a_certificate_stays(program: Program) -> None:
     assert program.read(session, odd, CKA.ISSUER) == b""
 
 
+def test_a_certificate_has_the_public_key_that_it_certifies(program: Program) -> None:
+    session = program.open()
+    other = ec.generate_private_key(ec.SECP256R1()).public_key()
+    claimed = other.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    for wrong in (claimed, b"no key"):
+        template = attributes(**X509, VALUE=CERTIFICATE, PUBLIC_KEY_INFO=wrong)
+        assert program.rv("C_CreateObject", session, template, True) == CKR.ATTRIBUTE_VALUE_INVALID
+    assert program.find(session) == []
+    program.C_CreateObject(
+        session, attributes(**X509, VALUE=CERTIFICATE, PUBLIC_KEY_INFO=INFO), True
+    )
+
+
 # A block of zeros under a key of zeros: FIPS 197 and the inventors' own vectors.
 ZEROS_UNDER_ZEROS = {
     CKK.AES: "66e94b",

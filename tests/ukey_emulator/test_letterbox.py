@@ -168,6 +168,23 @@ def test_who_tampers_with_the_file_is_found_out(path: Path, spoil: str, *, poste
         assert refusal.value.code is CKR.DEVICE_ERROR
 
 
+def test_who_exchanges_the_letterbox_is_found_out(path: Path, tmp_path: Path) -> None:
+    """Or he would read what is posted from then on: to post a letter takes no PIN."""
+    with plugged(path), plugged(tmp_path / "another"):
+        pass
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("ATTACH ? AS another", (str(tmp_path / "another"),))
+        file.execute(
+            "UPDATE fact SET value = CAST((SELECT substr(value, 1, 32) FROM another.fact AS theirs"
+            " WHERE theirs.name = 'letterbox') || substr(value, 33) AS BLOB)"
+            " WHERE name = 'letterbox'"
+        )
+    with plugged(path) as chip:
+        with pytest.raises(Refusal) as refusal:
+            chip.log_in(Role.USER, PIN)
+        assert refusal.value.code is CKR.DEVICE_ERROR
+
+
 def cut(monkeypatch: pytest.MonkeyPatch, method: str, after: int) -> None:
     """Have the power fail at a later call of a method of the store."""
     real: Callable[..., None] = getattr(Store, method)

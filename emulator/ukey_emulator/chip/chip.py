@@ -179,6 +179,8 @@ class Chip:
     def _open_private(self, master: bytes) -> Shelf:
         """Open the private objects, and seal anew what lay in the letterbox or is old."""
         shelf, again = Shelf(), list[tuple[int, Object]]()
+        if self._letterbox is not None:
+            self._letterbox.unlock(master)
         for sealed in self._store.sealed():
             obj = _revive(self._unsealed(master, sealed))
             shelf.put(sealed.row, obj)

@@ -65,7 +65,7 @@ class Letterbox:
     def make(cls, master: bytes, pair: Pair | None = None) -> "Letterbox":
         """Make the letterbox of a master key, with a fresh pair if none is given."""
         pair = pair or Pair.make()
-        return cls(pair.public, seal(master, _KEY, pair.private))
+        return cls(pair.public, seal(master, _KEY + pair.public, pair.private))
 
     @classmethod
     def of(cls, fact: bytes | None) -> "Letterbox | None":
@@ -79,9 +79,16 @@ class Letterbox:
         point = sender.public_key().public_bytes_raw()
         return point + seal(self._key(shared, point), context, clear)
 
+    def unlock(self, master: bytes) -> bytes:
+        """Give the private half; CKR_DEVICE_ERROR where somebody has put another public one there.
+
+        He could read all that is posted until the next login, which sees to this.
+        """
+        return unseal(master, _KEY + self.public, self.private)
+
     def open(self, master: bytes, context: bytes, letter: bytes) -> bytes:
         """Open what `post` has made; CKR_DEVICE_ERROR where somebody has changed it."""
-        key = X25519PrivateKey.from_private_bytes(unseal(master, _KEY, self.private))
+        key = X25519PrivateKey.from_private_bytes(self.unlock(master))
         point, sealed = letter[:_POINT_LENGTH], letter[_POINT_LENGTH:]
         try:
             shared = key.exchange(X25519PublicKey.from_public_bytes(point))

@@ -2,7 +2,11 @@
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
 
 from ukey_emulator.chip.objects.kinds import as_number
 from ukey_emulator.chip.refusal import Refusal
@@ -18,7 +22,8 @@ def complete(attributes: dict[int, bytes]) -> None:
 
     Attributes that the template has are left as they are. CKR_TEMPLATE_INCOMPLETE for a
     certificate with neither value nor address, or with an address and no digests of the keys
-    (§4.6.3, table 28); CKR_ATTRIBUTE_VALUE_INVALID for another certificate's check value.
+    (§4.6.3, table 28); CKR_ATTRIBUTE_VALUE_INVALID for another certificate's check value or public
+    key, by which a card would take it for the certificate of that key.
     """
     value = attributes[CKA.VALUE]
     _require_address(attributes)
@@ -35,8 +40,21 @@ def complete(attributes: dict[int, bytes]) -> None:
         told = _told(x509.load_der_x509_certificate(value))
     except Exception:  # noqa: BLE001 - a value that is no certificate is kept as it came
         return
+    claimed = attributes.get(CKA.PUBLIC_KEY_INFO)
+    if claimed and not _same_key(claimed, told[CKA.PUBLIC_KEY_INFO]):
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, "CKA_PUBLIC_KEY_INFO is another key's")
     for attribute, content in told.items():
         attributes[attribute] = attributes.get(attribute) or content
+
+
+def _same_key(claimed: bytes, info: bytes) -> bool:
+    """Tell whether both are of one public key, which can be written in more than one way."""
+    if claimed == info:
+        return True
+    try:
+        return load_der_public_key(claimed) == load_der_public_key(info)
+    except Exception:  # noqa: BLE001 - the library raises what it likes for what is no key
+        return False
 
 
 def _require_address(attributes: dict[int, bytes]) -> None:
