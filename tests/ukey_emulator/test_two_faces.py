@@ -344,6 +344,25 @@ def test_data_changed_by_a_program_is_changed_for_the_card(
     assert get(piv, tag) == b"third"
 
 
+@pytest.mark.parametrize("tag", [SECURITY, PRINTED])
+def test_opensc_names_data_without_the_header_of_the_der(
+    program: Program, piv: PivProgram, tag: int
+) -> None:
+    identifier = bytes.fromhex("6086480165030702" + {SECURITY: "811000", PRINTED: "3001"}[tag])
+    session = program.open(user=CKU.USER)
+    named = {"CLASS": int(CKO.DATA), "TOKEN": True, "OBJECT_ID": identifier, "VALUE": b"first"}
+    program.C_CreateObject(session, attributes(**named, PRIVATE=tag == PRINTED), True)
+    program.C_Logout(session)
+    piv.verify()
+    assert get(piv, tag) == b"first"
+    piv.manage()
+    put(piv, tag, b"second")
+    assert get(piv, tag) == b"second"
+    program.C_Login(session, CKU.USER, PIN)
+    (found,) = program.find(session, CLASS=int(CKO.DATA))
+    assert program.read(session, found, CKA.OBJECT_ID)[2:] == identifier
+
+
 def test_a_fresh_key_tells_its_serial_number(program: Program, piv: PivProgram) -> None:
     serial = program.C_GetTokenInfo(0, True)[80:96]
     content = get(piv, 0x5FC102)

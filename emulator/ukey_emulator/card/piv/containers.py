@@ -19,6 +19,8 @@ from .sight import TABLE, Loaded, Sight, require_destroyable
 
 __all__ = ["Algorithm", "Containers", "Held", "PinPolicy", "TouchPolicy"]
 
+_HEADER = 2  # the bytes before an object identifier's own in its DER
+
 
 class Containers:
     """The slots for key pairs with their certificates.
@@ -165,11 +167,16 @@ class Containers:
     # Objects
 
     def data(self, identifier: bytes) -> list[Object]:
-        """Give the data objects with this CKA_OBJECT_ID, the oldest first; some may be sealed."""
-        wanted: dict[int, bytes] = {CKA.CLASS: number(CKO.DATA), CKA.OBJECT_ID: identifier}
+        """Give the data objects with this CKA_OBJECT_ID, the oldest first; some may be sealed.
+
+        It is DER (PKCS#11 3.2 §4.5), but OpenSC leaves the header of the DER out.
+        """
+        found: list[Object] = []
         with self._chip.undisturbed():
-            found = [*self._chip.find(wanted, private=False)]
-            found += (obj for obj in self._look().sealed_data if obj.matches(wanted))
+            for form in (identifier, identifier[_HEADER:]):
+                wanted: dict[int, bytes] = {CKA.CLASS: number(CKO.DATA), CKA.OBJECT_ID: form}
+                found += self._chip.find(wanted, private=False)
+                found += (obj for obj in self._look().sealed_data if obj.matches(wanted))
         return sorted(found, key=lambda obj: obj.row or 0)
 
     def exchange(
