@@ -57,7 +57,7 @@ class TokenUnderTest:
 
 @contextmanager
 def emulated_token(
-    rack: RackProcess, *, initialized: bool, profile: str = "default"
+    rack: RackProcess, *, initialized: bool, profile: str | Path = "default"
 ) -> Iterator[TokenUnderTest]:
     """Plug a fresh key into a rack, where it is the only one, and remove it afterwards."""
     with rack.remote() as remote:
