@@ -12,7 +12,13 @@ from hypothesis.stateful import (
 )
 
 from ukey_emulator.card.piv import places
-from ukey_emulator.card.piv.held import RETIRED, SLOTS, Algorithm
+from ukey_emulator.card.piv.held import (
+    AUTHENTICATION,
+    CARD_AUTHENTICATION,
+    RETIRED,
+    SLOTS,
+    Algorithm,
+)
 from ukey_emulator.card.piv.places import Place, Table
 from ukey_emulator.chip import making
 from ukey_emulator.chip.objects import Object
@@ -147,6 +153,17 @@ class Token(RuleBasedStateMachine):
     @invariant()
     def it_is_stored_as_it_is(self) -> None:
         assert places.unpack(places.pack(self.table)) == self.table
+
+
+def test_a_key_whose_certificate_waits_in_a_poor_slot_goes_on_at_once() -> None:
+    """It comes by the certificate of a key that signed, needs no PIN, and so belongs into 9E."""
+    old = key(b"b", INFO + b"old", always=False, private=True, signs=True)
+    new = key(b"b", INFO + b"new", always=False, private=False, signs=False)
+    table = places.settle({}, [old], {b"b"})
+    assert list(table) == [AUTHENTICATION]
+    table = places.settle(table, [new], {b"b"})
+    assert list(table) == [CARD_AUTHENTICATION]
+    assert places.settle(table, [new], {b"b"}) == table
 
 
 def test_every_key_keeps_its_place() -> None:

@@ -67,17 +67,26 @@ def settle(table: Table, keys: Collection[Object], certified: Collection[bytes])
         now = replace(place, key=b"") if key is None else replace(place, ident=ident_of(key))
         if key is not None or now.ident in certified:
             settled[taken] = now
-    _promote(settled, by_name)
-    shown = {info_of(by_name[place.key]) for place in settled.values() if place.key}
+    # A key that came by its certificate may have left a slot to another that it suits better.
+    before = None
+    while settled != before:
+        before = dict(settled)
+        _promote(settled, by_name)
+        _admit(settled, by_name)
+    return settled
+
+
+def _admit(table: Table, by_name: dict[bytes, Object]) -> None:
+    """Give new keys their places, the oldest first."""
+    shown = {info_of(by_name[place.key]) for place in table.values() if place.key}
     for name, key in by_name.items():
         if info_of(key) in shown:
             continue
-        slot = _waiting(settled, ident_of(key)) or _free(settled, _suitable(key))
+        slot = _waiting(table, ident_of(key)) or _free(table, _suitable(key))
         if slot is not None:
-            fixed = slot in settled and settled[slot].fixed
-            settled[slot] = Place(ident_of(key), name, fixed=fixed)
+            fixed = slot in table and table[slot].fixed
+            table[slot] = Place(ident_of(key), name, fixed=fixed)
             shown.add(info_of(key))
-    return settled
 
 
 def _promote(table: Table, by_name: dict[bytes, Object]) -> None:
