@@ -144,7 +144,7 @@ def test_nobody_else_gets_at_a_card_that_one_has_exclusively(card: CardUnderTest
     program = run(sys.executable, PROGRAM, "exclusively")
     assert program.line().endswith("9000")
     assert "Failed to connect" in card.yubico("-a", "status", expect=1)
-    card.run("opensc-tool", "--name", expect=1)
+    assert "in use by another application" in card.run("opensc-tool", "--name", expect=1)
     assert program.end() == 0
     assert "PIN tries left" in card.yubico("-a", "status")
     assert "Personal Identity" in card.run("opensc-tool", "--name")

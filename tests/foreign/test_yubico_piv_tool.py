@@ -38,6 +38,19 @@ def test_pin_and_puk_are_changed(card: CardUnderTest) -> None:
     card.yubico(*verified("111111"))
 
 
+def test_one_pin_is_one_signature_of_9c(card: CardUnderTest) -> None:
+    signing = ("-a", "test-signature")
+    for slot, code in (("9a", 0), ("9c", 1)):
+        card.certified(slot, "ECCP256")
+        with_certificate = ("-s", slot, "-i", f"{slot}.pem")
+        told = card.yubico(*verified(), *signing, *signing, *with_certificate, expect=code)
+        assert told.count("Successful ECDSA verification") == 2 - code
+        twice = (*verified(), *signing, "-a", "verify-pin", *signing)
+        told = card.yubico(*twice, *with_certificate)
+        assert told.count("Successful ECDSA verification") == 2
+        assert "Failed signing" in card.yubico(*signing, *with_certificate, expect=1)
+
+
 def test_as_many_tries_as_it_set_until_only_a_reset_is_left(card: CardUnderTest) -> None:
     card.yubico("-a", "change-pin", "-P", "123456", "-N", "654321")
     card.yubico("-a", "generate", "-s", "9a", "-A", "ECCP256", "-o", "9a.pub")
