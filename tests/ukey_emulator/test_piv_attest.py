@@ -148,7 +148,11 @@ def test_without_a_certificate_nothing_is_attested(piv: PivProgram) -> None:
     piv.manage()
     piv.generate(0x9A, P256)
     assert attested(piv, 0x9A)
-    for content in (b"", tlv(0x70, b"no certificate")):
+    own = issuer(piv).public_bytes(Encoding.DER)
+    nameless = own.replace(b"ukeylab PIV", b"\xff" * 11)
+    timeless = own.replace(b"200101000000Z", b"201301000000Z")
+    assert own not in (nameless, timeless)
+    for content in (b"", b"!", *(tlv(0x70, each) for each in (b"none", nameless, timeless))):
         piv.ok(0xDB, 0x3F, 0xFF, CERTIFICATE + tlv(0x53, content))
         assert piv.sw(0xF9, 0x9A, 0x00) == 0x6A88
 

@@ -42,6 +42,10 @@ from ukey_emulator.terms import CKA, CKK, CKM, CKO, CKR, CKU
 
 PRINTED, SECURITY, VENDOR = 0x5FC109, 0x5FC106, 0x5FFF77
 MESSAGE = b"what is signed"
+NAMELESS = certify(ec.generate_private_key(ec.SECP256R1()).public_key()).replace(
+    b"holder", b"\xff" * 6
+)
+"""a certificate, as far as one can see without reading its names, which are not UTF-8"""
 
 # Keys
 
@@ -280,6 +284,7 @@ def test_a_certificate_may_come_before_its_key(program: Program, piv: PivProgram
         tlv(0x70, b"no certificate") + tlv(0x71, b"\0") + tlv(0xFE),
         tlv(0x70, b"not compressed") + tlv(0x71, b"\1") + tlv(0xFE),
         tlv(0x70, zlib.compress(bytes(0x20000))) + tlv(0x71, b"\1") + tlv(0xFE),
+        tlv(0x70, NAMELESS) + tlv(0x71, b"\0") + tlv(0xFE),
     ],
 )
 def test_what_is_no_certificate_is_kept_as_it_came(

@@ -56,12 +56,7 @@ def attest(piv: Piv, command: Command) -> bytes:
     if held is None or not held.generated:
         raise CardRefusal(SW.INCORRECT_DATA, f"no key that was made in {slot:02X}")
     prepare(piv)
-    issuer = _certificate(piv)
-    builder = (
-        _begun(held, x509.Name([_common_name(f"{_NAME} {slot:02x}")]), issuer.subject)
-        .not_valid_before(issuer.not_valid_before_utc)
-        .not_valid_after(issuer.not_valid_after_utc)
-    )
+    builder = _issued(piv, held, x509.Name([_common_name(f"{_NAME} {slot:02x}")]))
     for identifier, value in _told(piv, held).items():
         extension = x509.UnrecognizedExtension(identifier, value)
         builder = builder.add_extension(extension, critical=False)
@@ -125,12 +120,20 @@ def _told(piv: Piv, held: Held) -> dict[x509.ObjectIdentifier, bytes]:
     }
 
 
-def _certificate(piv: Piv) -> x509.Certificate:
-    """Give the certificate of F9; 6A88 if it was taken away or something else put there."""
-    found = tlv.members(piv.data.get(CERTIFICATE) or b"").get(_CERTIFICATE, b"")
+def _issued(piv: Piv, held: Held, subject: x509.Name) -> x509.CertificateBuilder:
+    """Begin a certificate in the name of the one of F9, and for its time.
+
+    6A88 if that was taken away or something else put there.
+    """
+    content = piv.data.get(CERTIFICATE) or b""
     try:
-        return x509.load_der_x509_certificate(found)
-    except ValueError as error:
+        issuer = x509.load_der_x509_certificate(tlv.members(content).get(_CERTIFICATE, b""))
+        return (
+            _begun(held, subject, issuer.subject)
+            .not_valid_before(issuer.not_valid_before_utc)
+            .not_valid_after(issuer.not_valid_after_utc)
+        )
+    except (CardRefusal, ValueError) as error:
         raise CardRefusal(SW.REFERENCED_DATA_NOT_FOUND, str(error)) from None
 
 

@@ -4,8 +4,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from cryptography.x509 import Certificate
-
 from ukey_emulator.card.status import SW, CardRefusal
 from ukey_emulator.chip import Chip, keys, making
 from ukey_emulator.chip.objects import Object
@@ -142,21 +140,21 @@ class Containers:
     def put_certificate(
         self,
         slot: int,
-        certificate: Certificate,
+        subject: bytes,
         value: bytes,
         gone: Iterable[Object],
         noted: Mapping[str, bytes],
     ) -> bool:
         """Put a certificate into a slot in place of those that were there, and of what is `gone`.
 
-        `value` is its DER, `noted` what is to be noted with it. Give whether it would be seen
-        there: where the key has no CKA_ID or one that other keys have, only its own certificates
-        are, and nothing is done for others. 6985 if one that was there may not be destroyed.
+        `value` is its DER, `subject` that of its subject, `noted` what is to be noted with it. Give
+        whether it would be seen there: where the key has no CKA_ID or one that other keys have,
+        only its own certificates are, and nothing is done for others. 6985 if one that was there
+        may not be destroyed.
         """
         with self._chip.undisturbed():
             sight = self._look()
             place = sight.table.get(slot) or Place(sight.ident(slot), b"")
-            subject = certificate.subject.public_bytes()
             new = making.create(templates.certificate(slot, place.ident, subject, value))
             table = {**sight.table, slot: place}
             if slot not in sight.slots_of(new, table):

@@ -1,6 +1,6 @@
 """The data objects of the PIV application, which are objects of the token (README.md)."""
 
-from cryptography.x509 import Certificate, load_der_x509_certificate
+from cryptography.x509 import load_der_x509_certificate
 
 from ukey_emulator.chip import Chip, making
 from ukey_emulator.chip.objects import Object
@@ -61,9 +61,9 @@ class DataObjects:
             old = self._keys.data(tags.identifier(tag))
             if slot is not None and content:
                 value = certificate.unpack(content)
-                loaded = value and _loaded(value)
+                subject = value and _subject_of(value)
                 put = {_AS_PUT.format(tag): content}
-                if value and loaded and self._keys.put_certificate(slot, loaded, value, old, put):
+                if value and subject and self._keys.put_certificate(slot, subject, value, old, put):
                     return
             new = [self._made(tag, content)] if content else []
             self._keys.exchange(old, new, certificates_of=slot)
@@ -103,8 +103,9 @@ class DataObjects:
         return None
 
 
-def _loaded(value: bytes) -> Certificate | None:
+def _subject_of(value: bytes) -> bytes | None:
+    """Give the subject of a certificate in DER, None for what is none."""
     try:
-        return load_der_x509_certificate(value)
+        return load_der_x509_certificate(value).subject.public_bytes()
     except Exception:  # noqa: BLE001 - what is no certificate is kept as it came
         return None
