@@ -14,6 +14,8 @@ SCRIPTS = Path(sys.executable).parent
 YKMAN = SCRIPTS / "ykman"
 NAME = "Yubico YubiKey CCID"
 PIN = "123456"
+SELECT_PIV = "00A4040005A000000308"
+GET_KEY_HISTORY = "00CB3FFF055C035FC10C00"
 MANAGING = ("-m", "0102030405060708" * 3)
 
 
@@ -49,12 +51,12 @@ class Keys:
         assert done.returncode == 0, done.stdout
         return done.stdout
 
-    def certify(self) -> None:
-        """Have ykman make a key pair in 9A and its certificate; public.pem is left."""
+    def certify(self, slot: str = "9a") -> None:
+        """Have ykman make a key pair and its certificate; public.pem is left."""
         keys = (YKMAN, "piv", "keys", "generate", *MANAGING, "-a", "ECCP256")
-        self.run(*keys, "9a", "public.pem")
+        self.run(*keys, slot, "public.pem")
         certificates = (YKMAN, "piv", "certificates", "generate", *MANAGING, "-P", PIN)
-        self.run(*certificates, "-s", "CN=imitated", "9a", "public.pem")
+        self.run(*certificates, "-s", "CN=imitated", slot, "public.pem")
 
     def readers(self) -> list[str]:
         """Give the names of the readers, as OpenSC lists them."""
@@ -92,6 +94,20 @@ def test_yubicos_tool_and_module_are_told_of_no_reader(keys: Keys, tmp_path: Pat
     keys.run(*module, *sign, "-i", "digest", "-o", "signature")
     judge = ("-verify", "-pubin", "-inkey", "public.pem", "-in", "digest", "-sigfile", "signature")
     keys.run("openssl", "pkeyutl", *judge)
+
+
+def test_what_nobody_has_put_is_not_there(keys: Keys) -> None:
+    """So with key histories, which yubikey.rs takes for the certificate of a slot."""
+    keys.add()
+    told = keys.run("yubico-piv-tool", "-a", "status")
+    assert "CHUID:\tNo data available" in told
+    assert "CCC:\tNo data available" in told
+    keys.certify("82")  # with which ykman puts a CHUID, too
+    told = keys.run("yubico-piv-tool", "-a", "status")
+    assert "CHUID:\t30" in told
+    assert "imitated" in told
+    told = keys.run("opensc-tool", "-s", SELECT_PIV, "-s", GET_KEY_HISTORY)
+    assert told.endswith("(SW1=0x6A, SW2=0x82)\n")
 
 
 def test_opensc_takes_the_card_for_a_yubikey(keys: Keys) -> None:

@@ -81,6 +81,7 @@ def test_a_file_may_leave_everything_out(tmp_path: Path) -> None:
         (f'[reader]\nname = "{"é" * 51}"', "one line of at most 100 bytes"),
         ("[card]\nmanagement = 3", r"management in \[card\] is one of: 3DES, AES-192"),
         ('[card]\nmanagement = "AES-256"', r"management in \[card\] is one of: 3DES, AES-192"),
+        ("[card]\nfilled = 0", r"filled in \[card\] is true or false"),
         ("[card]\natr = 1", "a string of hexadecimal digits"),
         ('[card]\natr = "3B0"', "no answer to reset"),
         ('[card]\natr = "3C00"', "begins with 3B or 3F"),

@@ -66,6 +66,7 @@ class Chip:
             reader=facts.get("reader", b"").decode(),
             atr=facts.get("atr", b""),
             management=int(facts.get("management", b"3")),
+            filled="bare" not in facts,
         )
         self.label = facts.get("label", b"").decode()
         self.era = self.revision = 0
@@ -104,11 +105,12 @@ class Chip:
         reader: str = "",
         atr: bytes = b"",
         management: int | None = None,
+        filled: bool = True,
     ) -> "Chip":
         """Make a new key in a new file; without a factory it is not initialised yet.
 
-        `without` are the mechanisms that the key shall not have; `reader`, `atr` and
-        `management` say how it shall look as a card, if not as ours do.
+        `without` are the mechanisms that the key shall not have; `reader`, `atr`,
+        `management` and `filled` say how it shall look as a card, if not as ours do.
         """
         store = Store.create(path, lasting=lasting)
         with store.change():
@@ -122,6 +124,8 @@ class Chip:
                 store.put_fact("atr", atr)
             if management is not None:
                 store.put_fact("management", str(management).encode())
+            if not filled:
+                store.put_fact("bare", b"")
             if factory is not None:
                 master = secrets.token_bytes(MASTER_LENGTH)
                 store.put_fact("tries", str(factory.tries).encode())

@@ -11,6 +11,7 @@ class Identity:
     `without` are the mechanisms (CKM) that this key does not have. As a card it has the answer to
     reset `atr`, if not ours, and it brings a reader called `reader` along, if any;
     `management` is the algorithm of its first card management key (NIST SP 800-78-5 table 6-2).
+    A card that is `filled` answers for data objects that nobody has put.
     """
 
     serial: str
@@ -24,3 +25,4 @@ class Identity:
     reader: str = ""
     atr: bytes = b""
     management: int = 0x03
+    filled: bool = True

@@ -29,7 +29,8 @@ class Profile:
 
     `without` are the mechanisms that it shall not have. `reader` is the name of the reader that it
     brings along, `atr` its card's answer to reset, `management` the algorithm of its first card
-    management key; where they are empty or None it is like ours.
+    management key; where they are empty or None it is like ours. A card that is not `filled` has
+    no CHUID, CCC and key history until somebody puts them.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Profile:
     reader: str = ""
     atr: bytes = b""
     management: int | None = None
+    filled: bool = True
 
     @classmethod
     def load(cls, wanted: str) -> Self:
@@ -69,13 +71,14 @@ class Profile:
             _refuse_unknown(whole, ("name", "mechanisms", "reader", "card"), "member")
             mechanisms = _table(whole, "mechanisms", "off")
             reader = _table(whole, "reader", "name")
-            card = _table(whole, "card", "atr", "management")
+            card = _table(whole, "card", "atr", "management", "filled")
             return cls(
                 _name(whole.get("name", path.stem)),
                 _off(mechanisms.get("off", [])),
                 _reader(reader.get("name", "")),
                 _atr(card.get("atr", "")),
                 _management(card["management"]) if "management" in card else None,
+                _filled(card.get("filled", True)),
             )
         except ProfileError as error:
             raise ProfileError(f"{path}: {error}") from None
@@ -116,6 +119,12 @@ def _management(name: object) -> int:
     if not isinstance(name, str) or name not in _MANAGEMENT:
         raise ProfileError(f"management in [card] is one of: {', '.join(_MANAGEMENT)}")
     return _MANAGEMENT[name]
+
+
+def _filled(filled: object) -> bool:
+    if not isinstance(filled, bool):
+        raise ProfileError("filled in [card] is true or false")
+    return filled
 
 
 def _off(off: object) -> frozenset[CKM]:

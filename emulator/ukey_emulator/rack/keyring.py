@@ -122,6 +122,7 @@ class Keyring:
                     reader=wanted.reader,
                     atr=wanted.atr,
                     management=wanted.management,
+                    filled=wanted.filled,
                 )
             except Refusal as refusal:
                 self._delete(path)

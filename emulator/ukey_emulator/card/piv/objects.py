@@ -91,6 +91,8 @@ class DataObjects:
 
     def _default(self, tag: int) -> bytes | None:
         serial = self._chip.identity.serial
+        if not self._chip.identity.filled and tag != tags.DISCOVERY:
+            return None
         match tag:
             case tags.HOLDER:
                 return defaults.holder(serial)
