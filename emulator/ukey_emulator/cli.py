@@ -12,9 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from .home import default_home
-from .remote import KeyInfo, Remote, RemoteError
+from .remote import KeyInfo, Remote, RemoteError, SnapshotInfo
 
 _home_option = click.option(
     "--home",
@@ -88,14 +89,15 @@ def rack(home: Path | None) -> None:
 
 @click.group()
 def key() -> None:
-    """Make, list, plug, unplug and remove keys of the running rack."""
+    """Make, list, plug, unplug, copy, rewind and remove keys of the running rack."""
 
 
 @key.command("new")
 @_home_option
 @_json_option
 @click.option("--name", help="What the rack calls it.  [default: key-N]")
-@click.option("--label", help="Its token label.  [default: ukey-XXXXXXXX]")
+@click.option("--label", help="Its token label.  [default: ukey-XXXXXXXX, or the snapshot's]")
+@click.option("--from", "snapshot", metavar="SNAP", help="Make it as this snapshot is.")
 @click.option("--tries", default=10, show_default=True, help="Tries of each PIN.")
 @_profile_option
 @click.option("--blank", is_flag=True, help="Leave its token uninitialised, without PINs.")
@@ -106,14 +108,25 @@ def new_key(
     tries: int,
     profile: str,
     *,
+    snapshot: str | None,
     blank: bool,
     as_json: bool,
 ) -> None:
-    """Make a fresh key and plug it in; user PIN 123456, SO PIN 12345678."""
+    """Make a fresh key and plug it in; user PIN 123456, SO PIN 12345678.
+
+    One made from a snapshot has all that this has, PINs too, but a serial number of its own.
+    """
+    given = click.get_current_context().get_parameter_source
+    for option in ("tries", "profile", "blank"):
+        if snapshot is not None and given(option) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{option} does not go with --from: it is the snapshot's")
     with _remote(home) as remote:
-        made = remote.new_key(
-            name=name, label=label, tries=tries, initialized=not blank, profile=profile
-        )
+        if snapshot is not None:
+            made = remote.new_key_from(snapshot, name=name, label=label)
+        else:
+            made = remote.new_key(
+                name=name, label=label, tries=tries, initialized=not blank, profile=profile
+            )
         _show([made], as_json=as_json)
 
 
@@ -144,6 +157,53 @@ def unplug_key(home: Path | None, name: str, *, as_json: bool) -> None:
     """Pull the key NAME out."""
     with _remote(home) as remote:
         _show([remote.unplug(name)], as_json=as_json)
+
+
+@key.command("reset")
+@_home_option
+@_json_option
+@click.argument("name")
+def reset_key(home: Path | None, name: str, *, as_json: bool) -> None:
+    """Have the key NAME be as it left the factory; its serial number stays."""
+    with _remote(home) as remote:
+        _show([remote.reset(name)], as_json=as_json)
+
+
+@key.command("snapshot")
+@_home_option
+@_json_option
+@click.option("--as", "snapshot", metavar="SNAP", help="What to call it.  [default: NAME-N]")
+@click.argument("name")
+def snapshot_key(home: Path | None, name: str, snapshot: str | None, *, as_json: bool) -> None:
+    """Copy the key NAME as it is now; programs that use it notice nothing."""
+    with _remote(home) as remote:
+        _show_snapshots([remote.snapshot(name, snapshot)], as_json=as_json)
+
+
+@key.command("rewind")
+@_home_option
+@_json_option
+@click.argument("name")
+@click.argument("snapshot", metavar="[SNAP]", required=False)
+def rewind_key(home: Path | None, name: str, snapshot: str | None, *, as_json: bool) -> None:
+    """Put the key NAME back into the snapshot SNAP, its own newest if none is given.
+
+    For programs it is a pull and a plug. PINs and their counters are those of the snapshot.
+    """
+    with _remote(home) as remote:
+        _show([remote.rewind(name, snapshot)], as_json=as_json)
+
+
+@key.command("snapshots")
+@_home_option
+@_json_option
+@click.option("--remove", metavar="SNAP", multiple=True, help="Delete this one for good.")
+def list_snapshots(home: Path | None, remove: tuple[str, ...], *, as_json: bool) -> None:
+    """List the snapshots, the oldest first; with --remove those that are left."""
+    with _remote(home) as remote:
+        for name in remove:
+            remote.remove_snapshot(name)
+        _show_snapshots(remote.snapshots(), as_json=as_json)
 
 
 @key.command("remove")
@@ -189,6 +249,14 @@ def _show(keys: list[KeyInfo], *, as_json: bool) -> None:
     for info in keys:
         state = "plugged in" if info.plugged else "pulled out"
         click.echo(f"{info.name}  slot {info.slot}  {info.serial}  {info.label}  {state}")
+
+
+def _show_snapshots(snapshots: list[SnapshotInfo], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([asdict(info) for info in snapshots], ensure_ascii=False))
+        return
+    for info in snapshots:
+        click.echo(f"{info.name}  of {info.key}  {info.serial}  {info.made}")
 
 
 @contextmanager

@@ -31,6 +31,16 @@ class KeyInfo:
     plugged: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SnapshotInfo:
+    """A snapshot: the name and serial number of the key that it is of, and when it was taken."""
+
+    name: str
+    key: str
+    serial: str
+    made: str
+
+
 class Remote:
     """A connection to the control port of the rack that serves `home`."""
 
@@ -97,6 +107,35 @@ class Remote:
     def remove(self, name: str) -> None:
         """Delete a key for good."""
         self._ask("key.remove", name=name)
+
+    def new_key_from(
+        self, snapshot: str, *, name: str | None = None, label: str | None = None
+    ) -> KeyInfo:
+        """Make a key that is as a snapshot is, but for its serial number, and plug it in."""
+        return KeyInfo(**self._ask("key.new_from", snapshot=snapshot, name=name, label=label))
+
+    def reset(self, name: str) -> KeyInfo:
+        """Have a key be as it left the factory; for programs it is a pull and a plug."""
+        return KeyInfo(**self._ask("key.reset", name=name))
+
+    def snapshot(self, name: str, snapshot: str | None = None) -> SnapshotInfo:
+        """Copy a key as it is now, under a name; NAME-1, NAME-2… if none is given."""
+        return SnapshotInfo(**self._ask("key.snapshot", name=name, snapshot=snapshot))
+
+    def rewind(self, name: str, snapshot: str | None = None) -> KeyInfo:
+        """Put a key back into a snapshot's state, its own newest if none is given.
+
+        For programs it is a pull and a plug.
+        """
+        return KeyInfo(**self._ask("key.rewind", name=name, snapshot=snapshot))
+
+    def snapshots(self) -> list[SnapshotInfo]:
+        """List the snapshots, the oldest first."""
+        return [SnapshotInfo(**each) for each in self._ask("snapshot.list")]
+
+    def remove_snapshot(self, name: str) -> None:
+        """Delete a snapshot for good; keys made from it stay."""
+        self._ask("snapshot.remove", name=name)
 
     def trace(self, since: int = 0) -> list[dict[str, Any]]:
         """Give the calls that the rack has seen after number `since`, PINs blanked."""

@@ -55,6 +55,24 @@ class Key:
         """Take the key out."""
         self.remote.unplug(self.name)
 
+    def snapshot(self, name: str | None = None) -> str:
+        """Copy the key as it is now; gives the snapshot's name. Its end is that of the key."""
+        return self.remote.snapshot(self.name, name).name
+
+    def rewind(self, snapshot: str | None = None) -> None:
+        """Put the key back into a snapshot's state, its newest if none is given.
+
+        For programs it is a pull and a plug.
+        """
+        self.remote.rewind(self.name, snapshot)
+
+    def remove(self) -> None:
+        """Delete the key and its snapshots."""
+        self.remote.remove(self.name)
+        for snapshot in self.remote.snapshots():
+            if snapshot.serial == self.serial:
+                self.remote.remove_snapshot(snapshot.name)
+
 
 def as_new(world: "World") -> bool:
     """Tell whether the next test can have this world: right time, both services there."""

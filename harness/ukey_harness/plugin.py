@@ -122,13 +122,16 @@ def ukey_module(ukey_rack: "RackProcess") -> str:
 
 @pytest.fixture
 def ukey(ukey_rack: "RackProcess", ukey_module: str) -> Iterator["Key"]:
-    """Make a fresh key: label, pin, so_pin, serial, slot, uri, module, plug(), unplug()."""
+    """Make a fresh key: label, pin, so_pin, serial, slot, uri, module.
+
+    It has plug(), unplug(), snapshot() and rewind().
+    """
     from ukey_harness.fixtures import Key  # noqa: PLC0415 - not in other people's runs
 
     with ukey_rack.remote() as remote:
         key = Key.fresh(remote, ukey_module, ukey_rack.home)
         yield key
-        remote.remove(key.name)
+        key.remove()
 
 
 @pytest.fixture(scope="session")

@@ -80,6 +80,28 @@ def test_pull(ukey, ukey_module):
     assert "1 passed" in run_pytest(tmp_path, "-q")
 
 
+def test_a_key_can_be_rewound_and_leaves_no_snapshot(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(
+        """
+import pkcs11, pytest
+@pytest.mark.parametrize("n", range(2))
+def test_rewind(ukey, ukey_module, n):
+    assert ukey.remote.snapshots() == []
+    lib = pkcs11.lib(ukey_module)
+    assert ukey.snapshot("empty") == "empty"
+    with lib.get_token(token_label=ukey.label).open(rw=True, user_pin=ukey.pin) as session:
+        session.generate_key(pkcs11.KeyType.AES, 128, store=True)
+    ukey.snapshot()
+    ukey.rewind("empty")
+    for there in (0, 1):
+        with lib.get_token(token_label=ukey.label).open(user_pin=ukey.pin) as session:
+            assert len(list(session.get_objects())) == there
+        ukey.rewind()
+"""
+    )
+    assert "2 passed" in run_pytest(tmp_path, "-q")
+
+
 def test_a_test_that_turns_the_clock_leaves_no_trace(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(
         """

@@ -3,7 +3,7 @@
 import secrets
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from ukey_emulator.terms import CKA, CKO, CKR
 
+from .copying import remember_factory
 from .guard import Guard
 from .identity import Identity
 from .letterbox import Letterbox, Pair, seal, unseal
@@ -22,7 +23,7 @@ from .objects.profiles import profiles
 from .outside import outside_of
 from .pins import DEFAULT_PINS, MASTER_LENGTH, Lock, PinRecord, Role
 from .refusal import Refusal
-from .store import OF_APPLETS, Sealed, Store
+from .store import OF_APPLETS, Sealed, Store, write
 
 _LETTERBOX = "letterbox"
 _PROFILE = number(CKO.PROFILE)
@@ -112,27 +113,38 @@ class Chip:
         `without` are the mechanisms that the key shall not have; `reader`, `atr`,
         `management` and `filled` say how it shall look as a card, if not as ours do.
         """
-        store = Store.create(path, lasting=lasting)
-        with store.change():
-            store.put_fact("serial", serial.encode())
-            store.put_fact("label", label.encode())
-            if without:
-                store.put_fact("without", " ".join(map(str, sorted(without))).encode())
-            if reader:
-                store.put_fact("reader", reader.encode())
-            if atr:
-                store.put_fact("atr", atr)
-            if management is not None:
-                store.put_fact("management", str(management).encode())
-            if not filled:
-                store.put_fact("bare", b"")
-            if factory is not None:
-                master = secrets.token_bytes(MASTER_LENGTH)
-                store.put_fact("tries", str(factory.tries).encode())
-                _put_letterbox(store, Letterbox.make(master, factory.pair))
-                store.put_pin(Role.SO, PinRecord.seal(factory.so, master, factory.tries))
-                store.put_pin(Role.USER, PinRecord.seal(factory.user, master, factory.tries))
-        return cls(store)
+        with closing(Store.draft(path)) as store:
+            with store.change():
+                store.put_fact("serial", serial.encode())
+                store.put_fact("label", label.encode())
+                if without:
+                    store.put_fact("without", " ".join(map(str, sorted(without))).encode())
+                if reader:
+                    store.put_fact("reader", reader.encode())
+                if atr:
+                    store.put_fact("atr", atr)
+                if management is not None:
+                    store.put_fact("management", str(management).encode())
+                if not filled:
+                    store.put_fact("bare", b"")
+                if factory is not None:
+                    master = secrets.token_bytes(MASTER_LENGTH)
+                    store.put_fact("tries", str(factory.tries).encode())
+                    _put_letterbox(store, Letterbox.make(master, factory.pair))
+                    store.put_pin(Role.SO, PinRecord.seal(factory.so, master, factory.tries))
+                    store.put_pin(Role.USER, PinRecord.seal(factory.user, master, factory.tries))
+            image = store.image()
+        return cls.of(path, remember_factory(image), lasting=lasting)
+
+    @classmethod
+    def of(cls, path: Path, image: bytes, *, lasting: bool = True) -> "Chip":
+        """Make a key of an image, in a new file: whole or not at all."""
+        write(path, image, lasting=lasting)
+        return cls.open(path, lasting=lasting)
+
+    def image(self) -> bytes:
+        """Give the key as its file holds it, between two changes; see `copying`."""
+        return self._store.image()
 
     def close(self) -> None:
         """Close the file; the chip is dead afterwards."""

@@ -4,17 +4,22 @@ import hashlib
 import re
 import secrets
 import threading
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ukey_emulator.chip import Chip, Refusal
+from ukey_emulator.chip import Chip, Refusal, copying
 from ukey_emulator.chip.chip import Factory
+from ukey_emulator.chip.store import UNFINISHED
 from ukey_emulator.profiles import DEFAULT, Profile, ProfileError
 from ukey_emulator.slots import Slot, Slots
 
 from .home import RackError
+from .snapshots import SnapshotInfo, Snapshots
 
 _SUFFIX = ".ukey"
+_LOG = ("-wal", "-shm", "-journal")  # what SQLite may have beside the file of a key
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LABEL_BYTES = 32
 _TRIES = range(1, 256)
@@ -52,6 +57,7 @@ class _Key:
 class Keyring:
     """The keys in a folder, each with a slot of its own; all are plugged in at the start.
 
+    Their snapshots are in the folder `snapshots` beside it.
     Keys that are not `lasting` need not outlive a crash of the machine, and are quicker for it.
     Faults are RackError, with what to do about them.
     """
@@ -64,6 +70,9 @@ class Keyring:
         self._factories: dict[bytes, Factory] = {}
         self._keys: dict[str, _Key] = {}
         folder.mkdir(mode=0o700, exist_ok=True)
+        self._snapshots = Snapshots(folder.with_name("snapshots"), lasting=lasting)
+        for path in folder.glob(f"*{UNFINISHED}"):
+            path.unlink()
         for path in sorted(folder.glob(f"*{_SUFFIX}"), key=lambda path: _natural(path.stem)):
             self._insert(path.stem, path)
 
@@ -94,14 +103,9 @@ class Keyring:
         What it is like says a profile, by its name or the path of its file; the key stays so.
         """
         with self._lock:
-            name = name or self._free_name()
-            if not _NAME.fullmatch(name):
-                raise RackError(f"a key cannot be called {name!r}: letters, digits, . _ - only")
-            if name in self._keys:
-                raise RackError(f"there is a key {name} already: choose another name")
+            name = self._free(name)
             label = label or f"ukey-{secrets.token_hex(4)}"
-            if len(label.encode()) > _LABEL_BYTES:
-                raise RackError(f"the label has more than {_LABEL_BYTES} bytes of UTF-8")
+            _check_label(label)
             if tries not in _TRIES:
                 raise RackError("a PIN has 1 to 255 tries")
             try:
@@ -110,9 +114,11 @@ class Keyring:
                 raise RackError(f"the profile cannot be used: {error}") from error
             factory = self._factory(pin, so_pin, tries) if initialized else None
             path = self._folder / (name + _SUFFIX)
-            serial = secrets.token_hex(8).upper()
-            try:
-                chip = Chip.make(
+            serial = _new_serial()
+            return self._made(
+                name,
+                path,
+                lambda: Chip.make(
                     path,
                     serial,
                     label if initialized else "",
@@ -123,11 +129,72 @@ class Keyring:
                     atr=wanted.atr,
                     management=wanted.management,
                     filled=wanted.filled,
-                )
+                ),
+            )
+
+    def new_from(
+        self, snapshot: str, *, name: str | None = None, label: str | None = None
+    ) -> KeyInfo:
+        """Make a key that is as a snapshot is, but for its serial number, and plug it in.
+
+        Its label is that of the snapshot if none is given.
+        """
+        with self._lock:
+            name = self._free(name)
+            if label is not None:
+                _check_label(label)
+            image = self._snapshots.image(snapshot)
+            path = self._folder / (name + _SUFFIX)
+            return self._made(
+                name,
+                path,
+                lambda: Chip.of(
+                    path, copying.another(image, _new_serial(), label), lasting=self._lasting
+                ),
+            )
+
+    def snapshot(self, name: str, snapshot: str | None = None) -> SnapshotInfo:
+        """Copy a key as it is now, plugged in or not; NAME-1, NAME-2… if no name is given."""
+        with self._lock:
+            key = self._get(name)
+            snapshot = self._snapshots.free(name, snapshot)
+            return self._snapshots.keep(snapshot, name, key.serial, self._image(key))
+
+    def snapshots(self) -> tuple[SnapshotInfo, ...]:
+        """Tell of all snapshots, the oldest first."""
+        with self._lock:
+            return self._snapshots.all()
+
+    def remove_snapshot(self, name: str) -> None:
+        """Delete a snapshot for good; keys made from it stay."""
+        with self._lock:
+            self._snapshots.remove(name)
+
+    def rewind(self, name: str, snapshot: str | None = None) -> KeyInfo:
+        """Put a key back into a snapshot's state, its own newest if none is given.
+
+        PINs and their counters are those of the snapshot; serial number and profile stay. For
+        programs it is a pull and a plug. A key that was pulled out stays so.
+        """
+        with self._lock:
+            key = self._get(name)
+            snapshot = snapshot or self._snapshots.newest(name, key.serial)
+            return self._put_back(key, self._snapshots.image(snapshot))
+
+    def reset(self, name: str) -> KeyInfo:
+        """Put a key back into the state that it left the factory in, as `rewind` does."""
+        with self._lock:
+            key = self._get(name)
+            try:
+                image = copying.factory_of(self._image(key))
             except Refusal as refusal:
-                self._delete(path)
-                raise RackError(f"the key cannot be made: {refusal.why}") from refusal
-            return self._hold(name, path, chip).info()
+                raise RackError(f"the key cannot be reset: {refusal.why}") from refusal
+            if image is None:
+                raise RackError(
+                    f"{name} was made before keys remembered their factory: "
+                    "remove it and make another"
+                )
+            return self._put_back(key, image)
 
     def plug(self, name: str) -> KeyInfo:
         """Plug a key in; one that is in stays in."""
@@ -169,9 +236,46 @@ class Keyring:
         except Refusal as refusal:
             raise RackError(f"the key cannot be opened: {refusal.why}") from refusal
 
-    def _delete(self, path: Path) -> None:
-        for part in self._folder.glob(f"{path.name}*"):
-            part.unlink()
+    @staticmethod
+    def _delete(path: Path) -> None:
+        """Delete the file of a key, and after it what only belongs to that."""
+        for part in ("", *_LOG):
+            path.with_name(path.name + part).unlink(missing_ok=True)
+
+    def _made(self, name: str, path: Path, make: Callable[[], Chip]) -> KeyInfo:
+        try:
+            chip = make()
+        except Refusal as refusal:
+            self._delete(path)
+            raise RackError(f"the key cannot be made: {refusal.why}") from refusal
+        return self._hold(name, path, chip).info()
+
+    def _image(self, key: _Key) -> bytes:
+        """Give a key as it is between two changes, whether it is plugged in or not."""
+        chip = key.slot.chip
+        try:
+            if chip is not None:
+                return chip.image()
+            with closing(self._open(key.path)) as resting:
+                return resting.image()
+        except Refusal as refusal:
+            raise RackError(f"the key cannot be copied: {refusal.why}") from refusal
+
+    def _put_back(self, key: _Key, image: bytes) -> KeyInfo:
+        plugged = key.slot.chip is not None
+        self._pull(key)
+        try:
+            copying.put_back(key.path, image, lasting=self._lasting)
+        except Refusal as refusal:
+            raise RackError(f"the key stays as it was: {refusal.why}") from refusal
+        finally:
+            chip = self._open(key.path)
+            key.label = chip.label
+            if plugged:
+                self._slots.plug(key.slot, chip)
+            else:
+                chip.close()
+        return key.info()
 
     def _hold(self, name: str, path: Path, chip: Chip) -> _Key:
         slot = self._slots.add(name, chip.identity.reader)
@@ -186,6 +290,15 @@ class Keyring:
             key.label = chip.label
             self._slots.unplug(key.slot)
             chip.close()
+
+    def _free(self, name: str | None) -> str:
+        """Give the name for a new key, after a look at the one that is wanted."""
+        name = name or self._free_name()
+        if not _NAME.fullmatch(name):
+            raise RackError(f"a key cannot be called {name!r}: letters, digits, . _ - only")
+        if name in self._keys:
+            raise RackError(f"there is a key {name} already: choose another name")
+        return name
 
     def _free_name(self) -> str:
         number = len(self._keys) + 1
@@ -202,6 +315,15 @@ class Keyring:
         if name not in self._factories:
             self._factories[name] = Factory.of(pin.encode(), so_pin.encode(), tries)
         return self._factories[name]
+
+
+def _check_label(label: str) -> None:
+    if len(label.encode()) > _LABEL_BYTES:
+        raise RackError(f"the label has more than {_LABEL_BYTES} bytes of UTF-8")
+
+
+def _new_serial() -> str:
+    return secrets.token_hex(8).upper()
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -113,5 +113,11 @@ class Rack:
             "key.plug": lambda name: self.keys.plug(name).as_json(),
             "key.unplug": lambda name: self.keys.unplug(name).as_json(),
             "key.remove": self.keys.remove,
+            "key.new_from": lambda **told: self.keys.new_from(**told).as_json(),
+            "key.reset": lambda name: self.keys.reset(name).as_json(),
+            "key.rewind": lambda **told: self.keys.rewind(**told).as_json(),
+            "key.snapshot": lambda **told: self.keys.snapshot(**told).as_json(),
+            "snapshot.list": lambda: [each.as_json() for each in self.keys.snapshots()],
+            "snapshot.remove": self.keys.remove_snapshot,
             "trace": lambda since=0: self.trace.since(since),
         }

@@ -1,14 +1,10 @@
 """The file of one key."""
 
-import contextlib
-import errno
-import functools
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,15 +12,8 @@ from ukey_emulator.chip.pins import PinRecord, Role
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKR
 
-_SCHEMA = """
-CREATE TABLE fact (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE pin (
-  role INTEGER PRIMARY KEY, salt BLOB NOT NULL, wrapped BLOB NOT NULL,
-  tries_left INTEGER NOT NULL, tries INTEGER NOT NULL);
-CREATE TABLE object (
-  row INTEGER PRIMARY KEY, private INTEGER NOT NULL, blob BLOB NOT NULL,
-  outside BLOB, posted INTEGER NOT NULL DEFAULT 0);
-"""
+from .image import APPLICATION, VERSION, blank, in_memory
+
 # What files of each earlier version lack.
 _MIGRATIONS = {
     1: (
@@ -32,10 +21,7 @@ _MIGRATIONS = {
         "ALTER TABLE object ADD COLUMN posted INTEGER NOT NULL DEFAULT 0",
     ),
 }
-_APPLICATION = 0x554B4559  # "UKEY", which tells our files from others
-_VERSION = 2
 OF_APPLETS = "applet:"
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A file that may not grow any more is a write that failed, for SQLite.
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 
@@ -63,47 +49,61 @@ class Store:
     the disk is full and CKR_DEVICE_ERROR otherwise, calls after `close` with CKR_DEVICE_REMOVED.
     """
 
-    def __init__(self, path: Path, *, lasting: bool = True) -> None:
+    def __init__(self, path: Path, *, lasting: bool = True, image: bytes | None = None) -> None:
+        """Open a file; with an `image` of one a copy of that, which is in memory alone."""
         self.path = path
         self._lock = threading.RLock()
         self._closed = False
         self._last_row: int | None = None
         try:
-            self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._file = (
+                sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                if image is None
+                else in_memory(image)
+            )
             # One rack alone has the file open, so that no shared memory is needed beside it.
             self._file.execute("PRAGMA locking_mode=EXCLUSIVE")
-            if self._file.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
+            if self._file.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
                 raise Refusal(CKR.DEVICE_ERROR, f"{path} is not the file of a key")
-            self._file.execute("PRAGMA journal_mode=WAL")
-            self._file.execute(f"PRAGMA synchronous={'NORMAL' if lasting else 'OFF'}")
+            if image is None:
+                self._log_ahead(lasting=lasting)
             self._migrate()
         except sqlite3.Error as error:
             raise _refusal(path, error) from error
 
+    def _log_ahead(self, *, lasting: bool) -> None:
+        """Have changes in a log first; not in memory, whose image would lack them."""
+        self._file.execute("PRAGMA journal_mode=WAL")
+        self._file.execute(f"PRAGMA synchronous={'NORMAL' if lasting else 'OFF'}")
+
     def _migrate(self) -> None:
         """Bring the file of an earlier version up to this one, whole or not at all."""
         version = self._file.execute("PRAGMA user_version").fetchone()[0]
-        if version == _VERSION:
+        if version == VERSION:
             return
         if version not in _MIGRATIONS:
             raise Refusal(CKR.DEVICE_ERROR, f"{self.path} is a file of version {version}")
         with self.change():
-            for step in range(version, _VERSION):
+            for step in range(version, VERSION):
                 for statement in _MIGRATIONS[step]:
                     self._file.execute(statement)
-            self._file.execute(f"PRAGMA user_version={_VERSION}")
+            self._file.execute(f"PRAGMA user_version={VERSION}")
 
     @classmethod
-    def create(cls, path: Path, *, lasting: bool = True) -> "Store":
-        """Make the file of a new key, for this user alone, and open it."""
-        try:
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(file, "wb") as blank:
-                blank.write(_blank())
-        except OSError as error:
-            code = CKR.DEVICE_MEMORY if error.errno in _NO_ROOM else CKR.DEVICE_ERROR
-            raise Refusal(code, f"{path}: {error.strerror}") from error
-        return cls(path, lasting=lasting)
+    def draft(cls, path: Path, image: bytes | None = None) -> "Store":
+        """Open in memory what shall be a file, a blank one if there is no `image` of it."""
+        return cls(path, image=blank() if image is None else image)
+
+    def image(self) -> bytes:
+        """Give the file as it stands between two changes."""
+        with self._open():
+            return self._file.serialize()
+
+    def become(self, image: bytes) -> None:
+        """Take over all that an image of this version holds, in one change."""
+        with self._open(), closing(in_memory(image)) as wanted:
+            wanted.backup(self._file)
+            self._last_row = None
 
     def close(self) -> None:
         """Close the file."""
@@ -205,24 +205,15 @@ class Store:
         """Forget an object; inside `change()`."""
         self._file.execute("DELETE FROM object WHERE row = ?", (row,))
 
+    def drop_fact(self, name: str) -> None:
+        """Forget what is kept by a name; inside `change()`."""
+        self._file.execute("DELETE FROM fact WHERE name = ?", (name,))
+
     def wipe(self) -> None:
         """Forget all objects, the user's PIN and what applets keep; inside `change()`."""
         self._file.execute("DELETE FROM object")
         self._file.execute("DELETE FROM fact WHERE name GLOB ?", (f"{OF_APPLETS}*",))
         self._file.execute("DELETE FROM pin WHERE role = ?", (Role.USER,))
-
-
-@functools.cache
-def _blank() -> bytes:
-    """Give the bytes of a file with nothing in it yet: copying them is quicker than a schema."""
-    with contextlib.closing(sqlite3.connect(":memory:")) as file:
-        file.executescript(_SCHEMA)
-        file.execute(f"PRAGMA application_id={_APPLICATION}")
-        file.execute(f"PRAGMA user_version={_VERSION}")
-        image = bytearray(file.serialize())
-    # Mark it as one with a write-ahead log (SQLite file format §1.3.3), which spares a conversion.
-    image[18:20] = b"\x02\x02"
-    return bytes(image)
 
 
 def _refusal(path: Path, error: sqlite3.Error) -> Refusal:
