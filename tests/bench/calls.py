@@ -21,7 +21,8 @@ class Calls:
         if code not in {0, ALREADY_LOGGED_IN}:
             raise SystemExit(f"bench: C_Login gave {code:#x}")
         self._slot = slot
-        self._objects = self._filled = 0
+        self._objects = 0
+        self._labels: list[str] = []  # of those that `fill` has made
         self._handle, self._four, self._room = Cell(), Numbers(4, apart=True), Room(2 * KIB)
         self._message = self._module.ffi.new("CK_BYTE[]", KIB)
         aes = {CKA.CLASS: CKO.SECRET_KEY, CKA.KEY_TYPE: CKK.AES, CKA.VALUE: bytes(16)}
@@ -51,9 +52,9 @@ class Calls:
 
     def fill(self, count: int) -> None:
         """Create token objects until there are so many, labelled "0", "1" and so on."""
-        self._filled = count
         while self._objects < count:
             self._create(self._data_with(str(self._objects)))
+            self._labels.append(str(self._objects))
             self._objects += 1
 
     def create(self) -> None:
@@ -63,7 +64,7 @@ class Calls:
 
     def find(self) -> None:
         """Find an object by its label: C_FindObjectsInit, C_FindObjects, C_FindObjectsFinal."""
-        wanted = Template({CKA.LABEL: str(self._filled // 2)})
+        wanted = Template({CKA.LABEL: self._labels[len(self._labels) // 2]})
         must, session = self._module.must, self._session
         must("FindObjectsInit", session, *wanted.parts)
         must("FindObjects", session, *self._four.parts)
