@@ -73,7 +73,7 @@ class _Connection:
         self._sizes = itertools.cycle((8, 1, 4096, 40, 3))
         self.answered = 0
 
-    def recv_into(self, room: memoryview) -> int:
+    def recv_into(self, room: memoryview, *_: int) -> int:
         assert len(room)
         piece = self._left[: min(next(self._sizes), len(room))]
         room[: len(piece)] = piece

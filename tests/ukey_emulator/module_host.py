@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import ukey_emulator
-from ukey_emulator.rack.home import Home, hang_up
+from ukey_emulator.door import hang_up
+from ukey_emulator.rack.home import Home
 from ukey_emulator.rack.server import SOCKET_NAME, ModuleServer
 
 OK = 0x0

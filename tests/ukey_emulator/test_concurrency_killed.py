@@ -109,7 +109,7 @@ def test_a_program_killed_in_the_middle_leaves_nothing(
     for instant in Instant:
         stage = Stage(Wire(server._home.path))
         stage.wire.die_in(name, stage.arguments(name), instant)
-        assert within(20, lambda: not server._connections)  # what it began has come to its end
+        assert within(20, lambda: not server._door.connections)  # what it began has come to its end
         assert slot.sessions == (1 if witness else 0)
         assert chip._master is None
         check_store(chip)

@@ -7,12 +7,12 @@ one line `{"ok": true, "result": …}` or `{"ok": false, "error": "what to do"}`
 import json
 import logging
 import socket
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
-from .home import Home, RackError, hang_up, is_ours
+from ukey_emulator.door import Door
+
+from .home import Home, RackError, is_ours
 
 _log = logging.getLogger(__name__)
 
@@ -28,56 +28,23 @@ class ControlServer:
 
     def __init__(self, home: Home, commands: dict[str, Command]) -> None:
         self._commands = commands
-        self._listener: socket.socket | None = home.listen(SOCKET_NAME)
-        self._connections: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self._start(self._accept, self._listener)
+        self._door = Door(home.listen(SOCKET_NAME), self._serve, is_ours, "ukey-control")
+        self._door.open()
 
     def stop(self) -> None:
         """Hang up on everyone."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            hang_up(listener)
-            listener.close()
-        with self._lock:
-            for connection in self._connections:
-                hang_up(connection)
-
-    @staticmethod
-    def _start(work: Callable[[socket.socket], None], connection: socket.socket) -> None:
-        threading.Thread(target=work, args=(connection,), daemon=True, name="ukey-control").start()
-
-    def _accept(self, listener: socket.socket) -> None:
-        while self._listener is not None:
-            try:
-                connection, _ = listener.accept()
-            except OSError as error:
-                if self._listener is not None:
-                    _log.warning("a program could not be accepted: %s", error)
-                    time.sleep(0.1)
-                continue
-            try:
-                self._start(self._serve, connection)
-            except RuntimeError as error:
-                _log.warning("no thread for a program: %s", error)
-                connection.close()
+        if self._door.shut():
+            self._door.hang_up()
+            self._door.close(0)
 
     def _serve(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._connections.add(connection)
         try:
-            with connection, connection.makefile("rwb") as lines:
-                if not is_ours(connection):
-                    _log.warning("a program of another user was turned away")
-                    return
+            with connection.makefile("rwb") as lines:
                 while line := lines.readline(_LONGEST):
                     lines.write(json.dumps(self._answer(line)).encode() + b"\n")
                     lines.flush()
         except (OSError, ValueError) as error:
             _log.debug("a control connection ended: %s", error)
-        finally:
-            with self._lock:
-                self._connections.discard(connection)
 
     def _answer(self, line: bytes) -> dict[str, Any]:
         try:

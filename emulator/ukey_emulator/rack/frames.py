@@ -1,13 +1,12 @@
 """The frames that the C module sends, as emulator/module/PROTOCOL.md tells them."""
 
-import os
 import socket
 import struct
-import time
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from ukey_emulator.cryptoki.wire import FRAME_LIMIT, HEADER, VERSION, WireError
+from ukey_emulator.lookout import Lookout
 
 PATIENCE = 60
 """Seconds that a frame may stay half sent, or an answer unread."""
@@ -25,8 +24,6 @@ _ANCHOR = 1
 _HELLO_HEAD = struct.Struct("<16sQQ")
 _TIMEVAL = struct.Struct("@ll")
 _ROOM = 16 * 1024
-_MOST_LOOKS = 16
-_SOON = 50_000  # nanoseconds
 _MOST_ROOM = 1024 * 1024
 
 
@@ -71,13 +68,14 @@ def frames(
     """
     head = HEADER.size
     room = memoryview(bytearray(_ROOM))
-    watched = begin = got = 0  # a frame begins at `begin`, up to `got` something has come
+    lookout = Lookout(connection, working)
+    begin = got = 0  # a frame begins at `begin`, up to `got` something has come
     while True:
         if begin == got:
             if len(room) > _MOST_ROOM:
                 room = memoryview(bytearray(_ROOM))
             begin = 0
-            got, watched = _receive(connection, room, watched, working)
+            got = lookout.receive(room)
             if not got:
                 return
         if got - begin < head:
@@ -105,35 +103,6 @@ def _move(room: memoryview, begin: int, got: int) -> tuple[int, int]:
     if begin:
         room[: got - begin] = room[begin:got].tobytes()
     return 0, got - begin
-
-
-def _receive(
-    connection: socket.socket, room: memoryview, watched: int, working: Collection[object]
-) -> tuple[int, int]:
-    """Receive the beginning of a frame; `watched` is how often to look before going to sleep.
-
-    A call mostly follows the last one at once, and to be woken takes longer than such a call. So
-    the next frame is looked for as often as the last one showed to be worth it: all the more while
-    calls come one after the other, not at all while they do not, nor while others work, from whom
-    each look would take the interpreter's lock. Gives the length that came, and how often to look
-    the next time.
-    """
-    receive = connection.recv_into
-    for _ in range(watched):
-        if working:
-            break
-        try:
-            return receive(room, 0, socket.MSG_DONTWAIT), _MOST_LOOKS
-        except BlockingIOError:
-            os.sched_yield()
-    while True:
-        begun = time.monotonic_ns()
-        try:
-            got = receive(room)
-        except BlockingIOError:
-            continue  # nothing was asked for a while
-        soon = time.monotonic_ns() - begun < _SOON
-        return got, _MOST_LOOKS if soon else watched // 2
 
 
 def _larger(room: memoryview, size: int) -> memoryview:

@@ -69,9 +69,3 @@ def is_ours(connection: socket.socket) -> bool:
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, uid, _ = _CREDENTIALS.unpack(credentials)
     return bool(uid == os.geteuid())
-
-
-def hang_up(connection: socket.socket) -> None:
-    """End a connection that another thread may be waiting on; that thread closes it."""
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)

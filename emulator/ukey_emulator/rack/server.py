@@ -3,11 +3,10 @@
 import logging
 import socket
 import threading
-import time
 from collections.abc import Iterator
-from typing import Any
 
 from ukey_emulator.cryptoki.wire import WireError
+from ukey_emulator.door import Door, hang_up
 from ukey_emulator.epoch import Epoch
 from ukey_emulator.rack.calls import Calls, Face, Told
 from ukey_emulator.rack.frames import (
@@ -19,7 +18,7 @@ from ukey_emulator.rack.frames import (
     frames,
     read_hello,
 )
-from ukey_emulator.rack.home import Home, hang_up, is_ours
+from ukey_emulator.rack.home import Home, is_ours
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +27,7 @@ SOCKET_NAME = "rack.sock"
 _OK = 0
 _FINALIZE = 2
 _WAIT_FOR_SLOT_EVENT = 68  # waits, and works not
+_ENDING = 5.0  # seconds at most for the threads of programs
 _DRAINING = 2.0  # seconds at most: a call that does not end keeps nobody from C_Finalize
 
 
@@ -91,76 +91,34 @@ class ModuleServer:
         self._face = face
         self._epoch = epoch
         self._told = told
-        self._listener: socket.socket | None = None
+        self._door: Door | None = None
         self._lock = threading.Lock()
         self._applications: dict[bytes, _Application] = {}
-        self._connections: set[socket.socket] = set()
         self._working: set[socket.socket] = set()
-        self._threads: set[threading.Thread] = set()
 
     def start(self) -> None:
         """Bind the socket and begin to answer."""
-        self._listener = self._home.listen(SOCKET_NAME)
-        self._begin(self._accept, self._listener)
+        self._door = Door(self._home.listen(SOCKET_NAME), self._serve, is_ours, "ukey-module")
+        self._door.open()
 
     def stop(self) -> None:
         """Hang up on everyone; the threads of calls that still run are waited for a while."""
-        listener, self._listener = self._listener, None
-        if listener is None:
+        if self._door is None or not self._door.shut():
             return
-        hang_up(listener)
         with self._lock:
             applications = list(self._applications.values())
-            connections = list(self._connections)
-            threads = list(self._threads)
         for application in applications:
             application.end()
-        for connection in connections:
-            hang_up(connection)
-        deadline = time.monotonic() + 5
-        for thread in threads:
-            thread.join(timeout=max(0.0, deadline - time.monotonic()))
-        listener.close()
-
-    def _begin(self, work: Any, *arguments: Any) -> None:  # noqa: ANN401
-        thread = threading.Thread(target=work, args=arguments, daemon=True, name="ukey-module")
-        thread.start()
-        with self._lock:
-            self._threads.add(thread)
-            self._threads = {known for known in self._threads if known.is_alive()}
-
-    def _accept(self, listener: socket.socket) -> None:
-        while self._listener is not None:
-            try:
-                connection, _ = listener.accept()
-            except OSError as fault:
-                if self._listener is not None:
-                    _log.warning("a program could not be accepted: %s", fault)
-                    time.sleep(0.1)
-                continue
-            try:
-                self._begin(self._serve, connection)
-            except RuntimeError as fault:
-                _log.warning("no thread for a program: %s", fault)
-                connection.close()
+        self._door.hang_up()
+        self._door.close(_ENDING)
 
     def _serve(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._connections.add(connection)
         try:
-            with connection:
-                if not is_ours(connection):
-                    _log.warning("a program of another user was turned away")
-                    return
-                self._talk(connection)
+            self._talk(connection)
         except WireError as fault:
             _log.warning("a program's connection was ended: %s", fault)
-        except OSError as fault:
-            _log.debug("a program has hung up: %s", fault)
         finally:
             self._working.discard(connection)
-            with self._lock:
-                self._connections.discard(connection)
 
     def _talk(self, connection: socket.socket) -> None:
         """Greet a program's thread, then answer its calls until it hangs up."""

@@ -3,6 +3,8 @@
 import socket
 from typing import Any
 
+from ukey_emulator.lookout import Lookout
+
 from .messages import HEADER, LONGEST_DATA, SHAPES, MessageError
 
 _ROOM = 4096
@@ -16,7 +18,7 @@ class Incoming:
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        self._receive = connection.recv_into
+        self._receive = Lookout(connection).receive
         self._room = memoryview(bytearray(_ROOM))
         self._got = 0
 

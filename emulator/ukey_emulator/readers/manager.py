@@ -2,12 +2,10 @@
 
 import logging
 import socket
-import threading
-import time
 from collections.abc import Callable
-from typing import Any
 
 from ukey_emulator.chip import Chip
+from ukey_emulator.door import Door
 from ukey_emulator.slots import Slots
 
 from .client import Client
@@ -18,6 +16,7 @@ from .readers import Readers
 _log = logging.getLogger(__name__)
 
 SOCKET_NAME = "pcscd.comm"
+_ENDING = 5.0  # seconds at most for the threads of clients
 
 
 class ResourceManager:
@@ -35,78 +34,22 @@ class ResourceManager:
         admits: Callable[[socket.socket], bool] = lambda _: True,
     ) -> None:
         self._readers = Readers(slots, make_card)
-        self._listener: socket.socket | None = listener
-        self._admits = admits
-        self._lock = threading.Lock()
-        self._connections: set[socket.socket] = set()
-        self._threads: set[threading.Thread] = set()
+        self._door = Door(listener, self._serve, admits, "ukey-readers")
 
     def start(self) -> None:
         """Make the readers and begin to answer."""
         self._readers.start()
-        self._begin(self._accept, self._listener)
+        self._door.open()
 
     def stop(self) -> None:
         """Hang up on everyone, take the readers away, and the power of the cards."""
-        listener, self._listener = self._listener, None
-        if listener is None:
-            return
-        _hang_up(listener)
-        with self._lock:
-            threads = list(self._threads)
-            for connection in self._connections:
-                _hang_up(connection)
-        self._readers.stop()
-        deadline = time.monotonic() + 5
-        for thread in threads:
-            thread.join(timeout=max(0.0, deadline - time.monotonic()))
-        listener.close()
-
-    def _begin(self, work: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401
-        thread = threading.Thread(target=work, args=arguments, daemon=True, name="ukey-readers")
-        thread.start()
-        with self._lock:
-            self._threads.add(thread)
-            self._threads = {known for known in self._threads if known.is_alive()}
-
-    def _accept(self, listener: socket.socket) -> None:
-        while self._listener is not None:
-            try:
-                connection, _ = listener.accept()
-            except OSError as fault:
-                if self._listener is not None:
-                    _log.warning("a program could not be accepted: %s", fault)
-                    time.sleep(0.1)
-                continue
-            try:
-                self._begin(self._serve, connection)
-            except RuntimeError as fault:
-                _log.warning("no thread for a program: %s", fault)
-                connection.close()
+        if self._door.shut():
+            self._door.hang_up()
+            self._readers.stop()
+            self._door.close(_ENDING)
 
     def _serve(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._connections.add(connection)
-            if self._listener is None:  # whoever stops it may have hung up on the others already
-                _hang_up(connection)
         try:
-            with connection:
-                if not self._admits(connection):
-                    _log.warning("a program of another user was turned away")
-                    return
-                Client(self._readers, connection).talk()
+            Client(self._readers, connection).talk()
         except MessageError as fault:
             _log.warning("a program's connection was ended: %s", fault)
-        except OSError as fault:
-            _log.debug("a program has hung up: %s", fault)
-        finally:
-            with self._lock:
-                self._connections.discard(connection)
-
-
-def _hang_up(connection: socket.socket) -> None:
-    """End a connection that another thread may be waiting on; that thread closes it."""
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return

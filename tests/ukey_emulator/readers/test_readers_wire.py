@@ -1,9 +1,7 @@
 """The protocol itself: its versions, clients that break it, and clients that do not listen."""
 
 import os
-import socket
 import stat
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -193,11 +191,11 @@ def test_what_clients_leave_behind(ours: Ours) -> None:
             wire = clients.enter_context(Wire(ours.address))
             wire.connect(ours.name(0))
             registered(wire)
-        assert len(manager._connections) == 31  # one observes
-    assert within(5, lambda: len(manager._connections) == 1)
+        assert len(manager._door.connections) == 31  # one observes
+    assert within(5, lambda: len(manager._door.connections) == 1)
     assert within(5, lambda: len(manager._readers.numbers._taken) == 1)
     assert manager._readers.reader(ours.name(0).encode()).contexts == 0
-    assert within(5, lambda: len([t for t in manager._threads if t.is_alive()]) == 2)
+    assert within(5, lambda: len([t for t in manager._door.threads if t.is_alive()]) == 2)
 
 
 def test_what_clients_leave_behind_that_die_waiting(ours: Ours) -> None:
@@ -211,25 +209,13 @@ def test_what_clients_leave_behind_that_die_waiting(ours: Ours) -> None:
         with Wire(ours.address) as wire:
             wire.send(Command.CONNECT, wire.establish(), name, 2, 3, 0, 0, 0)
             assert wire.silent()
-        assert within(5, lambda: len(ours.manager._connections) == 2)
+        assert within(5, lambda: len(ours.manager._door.connections) == 2)
         assert len(numbers._taken) == before
-
-
-def test_a_client_that_comes_while_it_stops(ours: Ours) -> None:
-    """Whom nobody has hung up on yet finds nobody."""
-    ours.manager.stop()
-    one, other = socket.socketpair()
-    with one, other:
-        other.settimeout(5)
-        serving = threading.Thread(target=ours.manager._serve, args=(one,), daemon=True)
-        serving.start()
-        assert other.recv(1) == b""
-        serving.join(5)
 
 
 def test_strangers_are_turned_away(ours: Ours, monkeypatch: pytest.MonkeyPatch) -> None:
     turned: Callable[[object], bool] = lambda _: False  # noqa: E731
-    monkeypatch.setattr(ours.manager, "_admits", turned)
+    monkeypatch.setattr(ours.manager._door, "_admits", turned)
     with Wire(ours.address) as wire:
         with suppress(BrokenPipeError):
             wire.send(Command.VERSION, 4, 4, 0)
