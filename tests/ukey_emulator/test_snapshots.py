@@ -475,13 +475,14 @@ def test_a_kill_at_any_instant_leaves_before_or_after(
     assert {info.name for info in again.snapshots()} - {"again"} == {"one", "two"}
     reader = Program(Face(again._slots, lambda *_: None))
     states = [[b"one"], [b"one", b"two" * 20_000]]
-    for info in again.list():
-        session = reader.open(info.slot, user=CKU.USER)
+    slots = {info.name: info.slot for info in again.list()}  # a copy comes before the key
+    for slot in slots.values():
+        session = reader.open(slot, user=CKU.USER)
         assert len(reader.find(session, CLASS=int(CKO.DATA))) in {1, 2}
-    reader.C_CloseAllSessions(0)
+        reader.C_CloseAllSessions(slot)
     for snapshot, state in zip(("one", "two"), states, strict=True):
         again.rewind("key", snapshot)
-        session = reader.open(user=CKU.USER)
+        session = reader.open(slots["key"], user=CKU.USER)
         assert len(reader.find(session, CLASS=int(CKO.DATA))) == len(state)
     again.close()
 

@@ -13,6 +13,7 @@ from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKR
 
 from .image import APPLICATION, VERSION, blank, in_memory
+from .open_files import OpenFiles
 
 # What files of each earlier version lack.
 _MIGRATIONS = {
@@ -26,6 +27,7 @@ OF_APPLETS = "applet:"
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 
 _log = logging.getLogger(__name__)
+_open_files = OpenFiles()
 
 
 class Sealed(NamedTuple):
@@ -47,34 +49,69 @@ class Store:
     process is killed; unless the store is `lasting`, a crash of the whole machine may spoil it,
     and nothing waits for the disk. Faults of the file are refused with CKR_DEVICE_MEMORY when
     the disk is full and CKR_DEVICE_ERROR otherwise, calls after `close` with CKR_DEVICE_REMOVED.
+
+    While it is not used it may `rest`: its file is closed, until it is used again.
     """
 
     def __init__(self, path: Path, *, lasting: bool = True, image: bytes | None = None) -> None:
         """Open a file; with an `image` of one a copy of that, which is in memory alone."""
         self.path = path
+        self._lasting = lasting
+        self._in_memory = image is not None
         self._lock = threading.RLock()
         self._closed = False
         self._last_row: int | None = None
+        self._opened: sqlite3.Connection | None = None
         try:
-            self._file = (
-                sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-                if image is None
-                else in_memory(image)
-            )
-            # One rack alone has the file open, so that no shared memory is needed beside it.
-            self._file.execute("PRAGMA locking_mode=EXCLUSIVE")
-            if self._file.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
-                raise Refusal(CKR.DEVICE_ERROR, f"{path} is not the file of a key")
-            if image is None:
-                self._log_ahead(lasting=lasting)
-            self._migrate()
-        except sqlite3.Error as error:
-            raise _refusal(path, error) from error
+            with self._open():
+                if image is not None:
+                    self._opened = in_memory(image)
+                    self._check(self._opened)
+                self._migrate()
+        except BaseException:
+            self.close()
+            raise
 
-    def _log_ahead(self, *, lasting: bool) -> None:
-        """Have changes in a log first; not in memory, whose image would lack them."""
-        self._file.execute("PRAGMA journal_mode=WAL")
-        self._file.execute(f"PRAGMA synchronous={'NORMAL' if lasting else 'OFF'}")
+    @property
+    def _file(self) -> sqlite3.Connection:
+        """The file, opened if it rests; inside `_open()`."""
+        if self._opened is None:
+            self._opened = self._connect()
+        return self._opened
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open the file, which has to be there already."""
+        name = f"{self.path.absolute().as_uri()}?mode=rw"
+        file = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False)
+        try:
+            # One rack alone has the file open, so that no shared memory is needed beside it.
+            file.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._check(file)
+            # Changes are in a log first; not in memory, whose image would lack them.
+            file.execute("PRAGMA journal_mode=WAL")
+            file.execute(f"PRAGMA synchronous={'NORMAL' if self._lasting else 'OFF'}")
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _check(self, file: sqlite3.Connection) -> None:
+        if file.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+            raise Refusal(CKR.DEVICE_ERROR, f"{self.path} is not the file of a key")
+
+    def rest(self) -> bool:
+        """Close the file until it is used again, unless it is being used at this moment."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if self._opened is not None:
+                if self._opened.in_transaction:  # by this thread itself
+                    return False
+                self._opened.close()
+                self._opened = None
+            return True
+        finally:
+            self._lock.release()
 
     def _migrate(self) -> None:
         """Bring the file of an earlier version up to this one, whole or not at all."""
@@ -109,13 +146,17 @@ class Store:
         """Close the file."""
         with self._lock:
             self._closed = True
-            self._file.close()
+            if self._opened is not None:
+                self._opened.close()
+        _open_files.forget(self)
 
     @contextmanager
     def _open(self) -> Iterator[None]:
         with self._lock:
             if self._closed:
                 raise Refusal(CKR.DEVICE_REMOVED, "the key was pulled out meanwhile")
+            if not self._in_memory:
+                _open_files.use(self)
             try:
                 yield
             except sqlite3.Error as error:
