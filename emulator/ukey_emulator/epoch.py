@@ -5,8 +5,8 @@ import mmap
 import os
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 
 _SEAL_FUTURE_WRITE = 0x10  # linux/fcntl.h: whoever maps it from now on can only read it
 
@@ -29,6 +29,7 @@ class Epoch:
         self._lock = threading.Lock()
         self._number = 1
         self._changes = 0  # that are under way
+        self._change = _Change(self)
         self._show()
         weakref.finalize(self, os.close, self.descriptor)
 
@@ -37,22 +38,12 @@ class Epoch:
         """The epoch as programs see it: 0 while a change is under way."""
         return self._page[0]
 
-    @contextmanager
-    def change(self) -> Iterator[None]:
+    def change(self) -> AbstractContextManager[None]:
         """Make a change inside this, and answer nobody that it is made before it ends.
 
         Some may see the change already while others know the old answers: nothing holds meanwhile.
         """
-        with self._lock:
-            self._changes += 1
-            self._show()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._changes -= 1
-                self._number += 1
-                self._show()
+        return self._change
 
     def advance(self) -> None:
         """Begin a new epoch."""
@@ -60,5 +51,36 @@ class Epoch:
             self._number += 1
             self._show()
 
+    def begin(self) -> None:
+        """Begin a change."""
+        with self._lock:
+            self._changes += 1
+            self._page[0] = 0
+
+    def end(self) -> None:
+        """End a change."""
+        with self._lock:
+            self._changes -= 1
+            self._number += 1
+            self._show()
+
     def _show(self) -> None:
         self._page[0] = 0 if self._changes else self._number
+
+
+class _Change:
+    """From the beginning of a change to its end; one serves all, of which it keeps nothing."""
+
+    def __init__(self, epoch: Epoch) -> None:
+        self._epoch = epoch
+
+    def __enter__(self) -> None:
+        self._epoch.begin()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._epoch.end()

@@ -348,8 +348,9 @@ class Chip:
         CKR_USER_NOT_LOGGED_IN for a private one while no PIN has opened the token.
         """
         with self._lock:
-            if any(obj.private for obj in objects):
-                self._opened()
+            for obj in objects:
+                if obj.private:
+                    self._opened()
             self.exchange((), objects)
 
     def exchange(
@@ -367,17 +368,17 @@ class Chip:
         with self._lock:
             gone = [obj.row for obj in old if obj.row is not None]
             with self._store.change():
-                rows = [self._store.next_row() for _ in new]
+                placed = [(self._store.next_row(), obj) for obj in new]
                 for row in gone:
                     self._store.drop_object(row)
-                for row, obj in zip(rows, new, strict=True):
+                for row, obj in placed:
                     self._write(row, obj)
                 for name, value in noted.items():
                     self._store.put_fact(OF_APPLETS + name, value)
             for row in gone:
                 self._public.take(row)
                 self._private.take(row)
-            for row, obj in zip(rows, new, strict=True):
+            for row, obj in placed:
                 if not obj.private or self._users[Role.USER]:
                     self._shelf(obj).put(row, obj)
             self._applets.update(noted)

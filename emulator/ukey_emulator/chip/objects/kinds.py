@@ -15,7 +15,12 @@ UNAVAILABLE = 0xFFFFFFFFFFFFFFFF
 
 
 class Kind(Enum):
-    """The kinds of attribute value in the standard's tables (PKCS#11 3.2 §4.1)."""
+    """The kinds of attribute value in the standard's tables (PKCS#11 3.2 §4.1).
+
+    `fits` tells whether a value is of the kind.
+    """
+
+    fits: Callable[[bytes], bool]
 
     BOOL = "CK_BBOOL"
     NUMBER = "CK_ULONG"
@@ -102,9 +107,5 @@ _FITS: dict[Kind, Callable[[bytes], bool]] = {
     Kind.NUMBERS: lambda value: len(value) % ULONG.size == 0,
     Kind.TEMPLATE: lambda _: True,
 }
-
-
-def check(kind: Kind, value: bytes) -> None:
-    """Refuse a value that is not of its kind with CKR_ATTRIBUTE_VALUE_INVALID."""
-    if not _FITS[kind](value):
-        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, f"not a {kind.value}")
+for _kind, _fits in _FITS.items():
+    _kind.fits = _fits

@@ -11,6 +11,7 @@ from .rules import TABLES, Note, Table
 
 _KEYS = (CKO.PUBLIC_KEY, CKO.PRIVATE_KEY, CKO.SECRET_KEY)
 _OF_KEYS = (*_KEYS, CKO.DOMAIN_PARAMETERS)
+_TOKEN, _PRIVATE = int(CKA.TOKEN), int(CKA.PRIVATE)
 
 
 @dataclass(slots=True, eq=False)
@@ -42,12 +43,12 @@ class Object:
     @property
     def on_token(self) -> bool:
         """Whether it is a token object."""
-        return self.flag(CKA.TOKEN)
+        return self.attributes.get(_TOKEN) == TRUE
 
     @property
     def private(self) -> bool:
         """Whether it is seen by the user alone."""
-        return self.flag(CKA.PRIVATE)
+        return self.attributes.get(_PRIVATE) == TRUE
 
     def withholds(self, attribute: int) -> bool:
         """Tell whether the value of this attribute is not given out (PKCS#11 3.2 §5.7.5)."""

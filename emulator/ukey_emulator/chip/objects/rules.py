@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 from ukey_emulator.terms import CKA, CKC, CKK, CKO, CKT
 
@@ -40,17 +41,32 @@ class Rule:
     default: bytes | None = None
 
 
-Table = dict[int, Rule]
+Rules = dict[int, Rule]
+
+
+class Table(Rules):
+    """The rules for all attributes that objects of one kind have."""
+
+    @cached_property
+    def defaults(self) -> dict[int, bytes]:
+        """The values of the attributes that have a default."""
+        return {what: rule.default for what, rule in self.items() if rule.default is not None}
+
+    @cached_property
+    def noted(self) -> dict[int, list[int]]:
+        """For each footnote the attributes that have it."""
+        return {note: [what for what, rule in self.items() if rule.notes & note] for note in Note}
+
 
 _FLAG_OFF = Rule(Kind.BOOL, Note.MODIFIABLE, FALSE)
 _FLAG_ON = Rule(Kind.BOOL, Note.MODIFIABLE, TRUE)
 
-_OBJECT: Table = {
+_OBJECT: Rules = {
     CKA.CLASS: Rule(Kind.NUMBER, Note.MUST_CREATE),
     CKA.UNIQUE_ID: Rule(Kind.TEXT, _READ_ONLY),
 }
 
-_STORAGE: Table = {
+_STORAGE: Rules = {
     **_OBJECT,
     CKA.TOKEN: Rule(Kind.BOOL, default=FALSE),
     CKA.PRIVATE: Rule(Kind.BOOL, default=FALSE),
@@ -60,14 +76,14 @@ _STORAGE: Table = {
     CKA.DESTROYABLE: Rule(Kind.BOOL, default=TRUE),
 }
 
-_DATA: Table = {
+_DATA: Rules = {
     **_STORAGE,
     CKA.APPLICATION: Rule(Kind.TEXT, Note.MODIFIABLE, b""),
     CKA.OBJECT_ID: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
     CKA.VALUE: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
 }
 
-_CERTIFICATE: Table = {
+_CERTIFICATE: Rules = {
     **_STORAGE,
     CKA.CERTIFICATE_TYPE: Rule(Kind.NUMBER, Note.MUST_CREATE),
     CKA.TRUSTED: Rule(Kind.BOOL, Note.MODIFIABLE | Note.SO_SETS_TRUE, FALSE),
@@ -78,7 +94,7 @@ _CERTIFICATE: Table = {
     CKA.PUBLIC_KEY_INFO: Rule(Kind.BYTES, default=b""),
 }
 
-_AT_AN_ADDRESS: Table = {
+_AT_AN_ADDRESS: Rules = {
     CKA.VALUE: Rule(Kind.BYTES, Note.MUST_CREATE),
     CKA.URL: Rule(Kind.TEXT, default=b""),
     CKA.HASH_OF_SUBJECT_PUBLIC_KEY: Rule(Kind.BYTES, default=b""),
@@ -86,7 +102,7 @@ _AT_AN_ADDRESS: Table = {
     CKA.NAME_HASH_ALGORITHM: Rule(Kind.NUMBER),
 }
 
-_X509: Table = {
+_X509: Rules = {
     **_CERTIFICATE,
     **_AT_AN_ADDRESS,
     CKA.SUBJECT: Rule(Kind.BYTES, Note.MUST_CREATE),
@@ -96,14 +112,14 @@ _X509: Table = {
     CKA.JAVA_MIDP_SECURITY_DOMAIN: Rule(Kind.DOMAIN, default=number(0)),
 }
 
-_WTLS: Table = {
+_WTLS: Rules = {
     **_CERTIFICATE,
     **_AT_AN_ADDRESS,
     CKA.SUBJECT: Rule(Kind.BYTES, Note.MUST_CREATE),
     CKA.ISSUER: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
 }
 
-_ATTRIBUTE_CERTIFICATE: Table = {
+_ATTRIBUTE_CERTIFICATE: Rules = {
     **_CERTIFICATE,
     CKA.OWNER: Rule(Kind.BYTES, Note.MUST_CREATE),
     CKA.AC_ISSUER: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
@@ -123,7 +139,7 @@ TRUSTS = (
 )
 """What a certificate is trusted for, or not (PKCS#11 3.2 §4.7)."""
 
-_TRUST: Table = {
+_TRUST: Rules = {
     **_STORAGE,
     CKA.ISSUER: Rule(Kind.BYTES, Note.MUST_CREATE),
     CKA.SERIAL_NUMBER: Rule(Kind.BYTES, Note.MUST_CREATE),
@@ -132,7 +148,7 @@ _TRUST: Table = {
     **{use: Rule(Kind.TRUST, Note.MODIFIABLE, number(CKT.TRUST_UNKNOWN)) for use in TRUSTS},
 }
 
-_KEY: Table = {
+_KEY: Rules = {
     **_STORAGE,
     CKA.KEY_TYPE: Rule(Kind.NUMBER, Note.MUST_CREATE | Note.MUST_UNWRAP),
     CKA.ID: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
@@ -145,7 +161,7 @@ _KEY: Table = {
     CKA.OBJECT_VALIDATION_FLAGS: Rule(Kind.NUMBER, _READ_ONLY, number(0)),
 }
 
-_PUBLIC_KEY: Table = {
+_PUBLIC_KEY: Rules = {
     **_KEY,
     CKA.SUBJECT: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
     CKA.ENCRYPT: _FLAG_OFF,
@@ -160,7 +176,7 @@ _PUBLIC_KEY: Table = {
 }
 
 # What a private key and a secret key have alike.
-_GUARDED: Table = {
+_GUARDED: Rules = {
     CKA.PRIVATE: Rule(Kind.BOOL, default=TRUE),
     CKA.SENSITIVE: Rule(Kind.BOOL, Note.MODIFIABLE | Note.STAYS_TRUE, TRUE),
     CKA.EXTRACTABLE: Rule(Kind.BOOL, Note.MODIFIABLE | Note.STAYS_FALSE, FALSE),
@@ -171,7 +187,7 @@ _GUARDED: Table = {
     CKA.DERIVE_TEMPLATE: Rule(Kind.TEMPLATE, default=b""),
 }
 
-_PRIVATE_KEY: Table = {
+_PRIVATE_KEY: Rules = {
     **_KEY,
     **_GUARDED,
     CKA.SUBJECT: Rule(Kind.BYTES, Note.MODIFIABLE, b""),
@@ -185,7 +201,7 @@ _PRIVATE_KEY: Table = {
     CKA.PUBLIC_KEY_INFO: Rule(Kind.BYTES),
 }
 
-_SECRET_KEY: Table = {
+_SECRET_KEY: Rules = {
     **_KEY,
     **_GUARDED,
     CKA.SENSITIVE: Rule(Kind.BOOL, Note.MODIFIABLE | Note.STAYS_TRUE, FALSE),
@@ -202,7 +218,7 @@ _SECRET_KEY: Table = {
     CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE | Note.MUST_GENERATE | Note.NOT_UNWRAP),
 }
 
-_RSA_PUBLIC: Table = {
+_RSA_PUBLIC: Rules = {
     **_PUBLIC_KEY,
     CKA.ENCRYPT: _FLAG_ON,
     CKA.WRAP: _FLAG_ON,
@@ -213,7 +229,7 @@ _RSA_PUBLIC: Table = {
 
 _CRT_PART = Rule(Kind.BIG_INTEGER, Note.NOT_GENERATE | Note.NOT_UNWRAP | Note.SECRET)
 
-_RSA_PRIVATE: Table = {
+_RSA_PRIVATE: Rules = {
     **_PRIVATE_KEY,
     CKA.DECRYPT: _FLAG_ON,
     CKA.UNWRAP: _FLAG_ON,
@@ -227,24 +243,24 @@ _RSA_PRIVATE: Table = {
     CKA.COEFFICIENT: _CRT_PART,
 }
 
-_EC_PUBLIC: Table = {
+_EC_PUBLIC: Rules = {
     **_PUBLIC_KEY,
     CKA.EC_PARAMS: Rule(Kind.BYTES, Note.MUST_CREATE | Note.MUST_GENERATE),
     CKA.EC_POINT: Rule(Kind.BYTES, _PUBLIC_PART),
 }
 
-_EC_PRIVATE: Table = {
+_EC_PRIVATE: Rules = {
     **_PRIVATE_KEY,
     CKA.EC_PARAMS: Rule(Kind.BYTES, _PRIVATE_PART),
     CKA.VALUE: Rule(Kind.BIG_INTEGER, _SECRET_PART),
 }
 
 # Curves for agreement alone: these keys sign nothing.
-_MONTGOMERY_PUBLIC: Table = {**_EC_PUBLIC, CKA.VERIFY: _FLAG_OFF}
-_MONTGOMERY_PRIVATE: Table = {**_EC_PRIVATE, CKA.SIGN: _FLAG_OFF}
+_MONTGOMERY_PUBLIC: Rules = {**_EC_PUBLIC, CKA.VERIFY: _FLAG_OFF}
+_MONTGOMERY_PRIVATE: Rules = {**_EC_PRIVATE, CKA.SIGN: _FLAG_OFF}
 
 # DSA domain parameters are no key, but have the type of one (PKCS#11 3.2 §4.12, §6.2).
-_DSA_PARAMETERS: Table = {
+_DSA_PARAMETERS: Rules = {
     **_STORAGE,
     CKA.KEY_TYPE: Rule(Kind.NUMBER, Note.MUST_CREATE),
     CKA.LOCAL: Rule(Kind.BOOL, _READ_ONLY, FALSE),
@@ -253,14 +269,14 @@ _DSA_PARAMETERS: Table = {
     CKA.BASE: Rule(Kind.BIG_INTEGER, _PUBLIC_PART),
     CKA.PRIME_BITS: Rule(Kind.NUMBER, Note.NOT_CREATE | Note.MUST_GENERATE),
 }
-_DSA_PUBLIC: Table = {
+_DSA_PUBLIC: Rules = {
     **_PUBLIC_KEY,
     CKA.PRIME: Rule(Kind.BIG_INTEGER, Note.MUST_CREATE | Note.MUST_GENERATE),
     CKA.SUBPRIME: Rule(Kind.BIG_INTEGER, Note.MUST_CREATE | Note.MUST_GENERATE),
     CKA.BASE: Rule(Kind.BIG_INTEGER, Note.MUST_CREATE | Note.MUST_GENERATE),
     CKA.VALUE: Rule(Kind.BIG_INTEGER, _PUBLIC_PART),
 }
-_DSA_PRIVATE: Table = {
+_DSA_PRIVATE: Rules = {
     **_PRIVATE_KEY,
     CKA.PRIME: Rule(Kind.BIG_INTEGER, _PRIVATE_PART),
     CKA.SUBPRIME: Rule(Kind.BIG_INTEGER, _PRIVATE_PART),
@@ -269,19 +285,19 @@ _DSA_PRIVATE: Table = {
 }
 
 # Keys on lattices; a private one is a seed, a value or both (PKCS#11 3.2 §6.66, §6.67).
-_LATTICE_PUBLIC: Table = {
+_LATTICE_PUBLIC: Rules = {
     **_PUBLIC_KEY,
     CKA.PARAMETER_SET: Rule(Kind.NUMBER, Note.MUST_CREATE | Note.MUST_GENERATE),
     CKA.VALUE: Rule(Kind.BYTES, _PUBLIC_PART),
 }
-_LATTICE_PRIVATE: Table = {
+_LATTICE_PRIVATE: Rules = {
     **_PRIVATE_KEY,
     CKA.PARAMETER_SET: Rule(Kind.NUMBER, _PRIVATE_PART),
     CKA.SEED: Rule(Kind.BYTES, Note.NOT_GENERATE | Note.NOT_UNWRAP | Note.SECRET),
     CKA.VALUE: Rule(Kind.BYTES, Note.NOT_GENERATE | Note.NOT_UNWRAP | Note.SECRET),
 }
-_KEM_PUBLIC: Table = {**_LATTICE_PUBLIC, CKA.VERIFY: _FLAG_OFF, CKA.ENCAPSULATE: _FLAG_ON}
-_KEM_PRIVATE: Table = {**_LATTICE_PRIVATE, CKA.SIGN: _FLAG_OFF, CKA.DECAPSULATE: _FLAG_ON}
+_KEM_PUBLIC: Rules = {**_LATTICE_PUBLIC, CKA.VERIFY: _FLAG_OFF, CKA.ENCAPSULATE: _FLAG_ON}
+_KEM_PRIVATE: Rules = {**_LATTICE_PRIVATE, CKA.SIGN: _FLAG_OFF, CKA.DECAPSULATE: _FLAG_ON}
 
 _HMAC_KEYS = (
     CKK.MD5_HMAC,
@@ -298,7 +314,7 @@ _HMAC_KEYS = (
     CKK.SHA3_512_HMAC,
 )
 
-_CIPHER_KEY: Table = {
+_CIPHER_KEY: Rules = {
     **_SECRET_KEY,
     CKA.ENCRYPT: _FLAG_ON,
     CKA.DECRYPT: _FLAG_ON,
@@ -307,17 +323,17 @@ _CIPHER_KEY: Table = {
 }
 
 # A key whose type alone says how long it is (PKCS#11 3.2 §6.18, §6.51, §6.58).
-_FIXED_KEY: Table = {key: rule for key, rule in _CIPHER_KEY.items() if key != CKA.VALUE_LEN}
-_CHACHA_KEY: Table = {**_CIPHER_KEY, CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE)}
-_POLY1305_KEY: Table = {**_SECRET_KEY, CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE)}
+_FIXED_KEY: Rules = {key: rule for key, rule in _CIPHER_KEY.items() if key != CKA.VALUE_LEN}
+_CHACHA_KEY: Rules = {**_CIPHER_KEY, CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE)}
+_POLY1305_KEY: Rules = {**_SECRET_KEY, CKA.VALUE_LEN: Rule(Kind.NUMBER, Note.NOT_CREATE)}
 
 # What the key itself has, and no program creates; the first is found only by who asks for its
 # class (PKCS#11 3.2 §4.3, §4.14).
-HW_FEATURE: Table = {**_OBJECT, CKA.HW_FEATURE_TYPE: Rule(Kind.NUMBER)}
-PROFILE: Table = {**_STORAGE, CKA.PROFILE_ID: Rule(Kind.NUMBER)}
+HW_FEATURE = Table({**_OBJECT, CKA.HW_FEATURE_TYPE: Rule(Kind.NUMBER)})
+PROFILE = Table({**_STORAGE, CKA.PROFILE_ID: Rule(Kind.NUMBER)})
 
 # Class and certificate type or key type (0 where a class has none) → the table of such an object.
-TABLES: dict[tuple[int, int], Table] = {
+_BY_KIND: dict[tuple[int, int], Rules] = {
     (CKO.DATA, 0): _DATA,
     (CKO.CERTIFICATE, CKC.X_509): _X509,
     (CKO.CERTIFICATE, CKC.WTLS): _WTLS,
@@ -352,5 +368,7 @@ TABLES: dict[tuple[int, int], Table] = {
     (CKO.SECRET_KEY, CKK.HKDF): _SECRET_KEY,
     **{(CKO.SECRET_KEY, key_type): _SECRET_KEY for key_type in _HMAC_KEYS},
 }
+
+TABLES = {kind: Table(rules) for kind, rules in _BY_KIND.items()}
 
 KNOWN = frozenset(int(attribute) for attribute in CKA)

@@ -24,8 +24,7 @@ class Shelf:
         """Put an object on the shelf."""
         obj.row = row
         self._rows[row] = obj
-        for key in _keys(obj.attributes):
-            self._index.setdefault(key, {})[row] = obj
+        self._list(row, obj)
 
     def take(self, row: int) -> None:
         """Take an object off the shelf, if it stands there."""
@@ -38,8 +37,7 @@ class Shelf:
         assert obj.row is not None  # noqa: S101 - what stands here has a row
         self._unlist(obj.row, obj.attributes)
         obj.attributes = attributes
-        for key in _keys(attributes):
-            self._index.setdefault(key, {})[obj.row] = obj
+        self._list(obj.row, obj)
 
     def find(self, wanted: dict[int, bytes]) -> Iterator[Object]:
         """Give the objects that match, by way of the rarest of the wanted attributes."""
@@ -52,6 +50,15 @@ class Shelf:
         # A copy: another program may put or take objects meanwhile.
         return (obj for obj in list(candidates.values()) if obj.matches(wanted))
 
+    def _list(self, row: int, obj: Object) -> None:
+        index = self._index
+        for key in _keys(obj.attributes):
+            bucket = index.get(key)
+            if bucket is None:
+                index[key] = {row: obj}
+            else:
+                bucket[row] = obj
+
     def _unlist(self, row: int, attributes: dict[int, bytes]) -> None:
         for key in _keys(attributes):
             bucket = self._index.get(key)
@@ -61,8 +68,5 @@ class Shelf:
                     del self._index[key]
 
 
-def _keys(attributes: dict[int, bytes]) -> Iterator[tuple[int, bytes]]:
-    for attribute in _INDEXED:
-        value = attributes.get(attribute)
-        if value is not None:
-            yield attribute, value
+def _keys(attributes: dict[int, bytes]) -> list[tuple[int, bytes]]:
+    return [(what, attributes[what]) for what in _INDEXED if what in attributes]

@@ -6,7 +6,7 @@ from enum import Enum
 from ukey_emulator.chip.refusal import Refusal
 from ukey_emulator.terms import CKA, CKO, CKR, CKT
 
-from .kinds import FALSE, TRUE, UNAVAILABLE, boolean, check, number
+from .kinds import FALSE, TRUE, UNAVAILABLE, boolean, number
 from .object import Object, table_of, unique_id
 from .rules import KNOWN, TRUSTS, Note, Table
 
@@ -70,13 +70,10 @@ def build(
                 CKR.TEMPLATE_INCONSISTENT, f"CKA_{CKA(attribute).name} contradicts the mechanism"
             )
     attributes = {**wanted, **given}
-    for attribute, rule in table.items():
-        if attribute in attributes:
-            continue
-        if rule.notes & demanded:
+    for attribute in table.noted[demanded]:
+        if attribute not in attributes:
             raise Refusal(CKR.TEMPLATE_INCOMPLETE, f"CKA_{CKA(attribute).name} is missing")
-        if rule.default is not None:
-            attributes[attribute] = rule.default
+    attributes = {**table.defaults, **attributes}
     attributes[CKA.UNIQUE_ID] = unique_id()
     _set_history(attributes, table, origin, mechanism)
     obj = Object(attributes, table)
@@ -141,7 +138,8 @@ def _admit(table: Table, attribute: int, value: bytes, forbidden: int, *, as_so:
         )
     if rule.notes & forbidden:
         raise Refusal(CKR.ATTRIBUTE_READ_ONLY, f"CKA_{CKA(attribute).name} is set by the key alone")
-    check(rule.kind, value)
+    if not rule.kind.fits(value):
+        raise Refusal(CKR.ATTRIBUTE_VALUE_INVALID, f"not a {rule.kind.value}")
     if rule.notes & Note.SO_SETS_TRUE and value == TRUE and not as_so:
         raise Refusal(CKR.ATTRIBUTE_READ_ONLY, f"only the SO sets CKA_{CKA(attribute).name}")
 

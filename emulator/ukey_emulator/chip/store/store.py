@@ -4,8 +4,9 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple
 
 from ukey_emulator.chip.pins import PinRecord, Role
@@ -59,6 +60,7 @@ class Store:
         self._lasting = lasting
         self._in_memory = image is not None
         self._lock = threading.RLock()
+        self._change = _Change(self)
         self._closed = False
         self._last_row: int | None = None
         self._opened: sqlite3.Connection | None = None
@@ -153,28 +155,55 @@ class Store:
     @contextmanager
     def _open(self) -> Iterator[None]:
         with self._lock:
-            if self._closed:
-                raise Refusal(CKR.DEVICE_REMOVED, "the key was pulled out meanwhile")
-            if not self._in_memory:
-                _open_files.use(self)
+            self._use()
             try:
                 yield
             except sqlite3.Error as error:
                 raise _refusal(self.path, error) from error
 
-    @contextmanager
-    def change(self) -> Iterator[None]:
+    def change(self) -> AbstractContextManager[None]:
         """Make one change: all that is written inside, or nothing of it."""
-        with self._open():
+        return self._change
+
+    def begin(self) -> None:
+        """Begin a change, which `commit` or `roll_back` ends: nobody else makes one meanwhile."""
+        self._lock.acquire()
+        try:
+            self._use()
             self._file.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._file.execute("COMMIT")
-            except BaseException:
-                # SQLite itself has rolled back already after some faults, a full disk among them.
-                if self._file.in_transaction:
-                    self._file.execute("ROLLBACK")
-                raise
+        except BaseException as error:
+            self._lock.release()
+            self._refuse(error)
+            raise
+
+    def commit(self) -> None:
+        """End a change: it is in the file; if that fails, nothing of it is."""
+        try:
+            self._file.execute("COMMIT")
+        except BaseException as error:
+            self.roll_back(error)
+            raise
+        self._lock.release()
+
+    def roll_back(self, error: BaseException) -> None:
+        """End a change that an error has broken off: nothing of it is in the file."""
+        try:
+            # SQLite itself has rolled back already after some faults, a full disk among them.
+            if self._file.in_transaction:
+                self._file.execute("ROLLBACK")
+        finally:
+            self._lock.release()
+            self._refuse(error)
+
+    def _use(self) -> None:
+        if self._closed:
+            raise Refusal(CKR.DEVICE_REMOVED, "the key was pulled out meanwhile")
+        if not self._in_memory:
+            _open_files.use(self)
+
+    def _refuse(self, error: BaseException) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise _refusal(self.path, error) from error
 
     def facts(self) -> dict[str, bytes]:
         """Give what is kept by name, such as label and serial."""
@@ -255,6 +284,27 @@ class Store:
         self._file.execute("DELETE FROM object")
         self._file.execute("DELETE FROM fact WHERE name GLOB ?", (f"{OF_APPLETS}*",))
         self._file.execute("DELETE FROM pin WHERE role = ?", (Role.USER,))
+
+
+class _Change:
+    """From the beginning of a change to its end; one serves all, of which it keeps nothing."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        self._store.begin()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._store.commit()
+        else:
+            self._store.roll_back(error)
 
 
 def _refusal(path: Path, error: sqlite3.Error) -> Refusal:
