@@ -38,6 +38,7 @@ class Application:
         self.seen_changes = slots.changes()
         self._visible = frozenset(self.seen_changes)
         self._sessions: dict[int, Session] = {}
+        self._untold: dict[int, Slot] = {}  # sessions that a pulled key has ended, not yet told so
         self._logins: dict[Chip, tuple[Role, int]] = {}  # and the chip's era
         self._by_handle: dict[int, tuple[Chip, Object]] = {}
         self._handles: dict[Object, int] = {}
@@ -103,12 +104,34 @@ class Application:
         """
         session = self._sessions.get(handle)
         if session is None:
+            slot = self._untold.pop(handle, None)
+            if slot is not None:
+                raise _removed(slot)
             raise Refusal(CKR.SESSION_HANDLE_INVALID, f"session {handle}")
         if session.slot.chip is not session.chip:
-            with self.lock:
-                self._drop(session.chip)
-            raise Refusal(CKR.DEVICE_REMOVED, f"the key of slot {session.slot.number} is gone")
+            raise self.removed(session)
         return session
+
+    def removed(self, session: Session) -> Refusal:
+        """End all that there was with a key that has been pulled out; give what to tell of it.
+
+        To each session this is told once, by the call that it has under way or the next one.
+        """
+        with self.lock:
+            ended = {other.handle: other.slot for other in self.sessions(session.chip)}
+            self._drop(session.chip)
+            self._untold.update(ended)
+            self._untold.pop(session.handle, None)
+        return _removed(session.slot)
+
+    def slot_of(self, handle: int) -> Slot | None:
+        """Give the slot of a session, also of one that has not been told yet that it has ended."""
+        session = self._sessions.get(handle)
+        return self._untold.get(handle) if session is None else session.slot
+
+    def tell_again(self, handle: int, slot: Slot) -> None:
+        """Tell a session once more, at its next call, that its key is gone: nobody has heard it."""
+        self._untold[handle] = slot
 
     def sessions(self, chip: Chip) -> list[Session]:
         """Give all sessions with a key."""
@@ -127,10 +150,12 @@ class Application:
             session.operations.clear()
             session.slot.count(session.chip, -1)
 
-    def close_sessions(self, chip: Chip) -> None:
-        """Close all sessions with a key."""
+    def close_sessions(self, slot: Slot) -> None:
+        """Close all sessions with what is in a slot, or was in it."""
         with self.lock:
-            self._drop(chip)
+            for chip in {each.chip for each in self._sessions.values() if each.slot is slot}:
+                self._drop(chip)
+            self._untold = {each: of for each, of in self._untold.items() if of is not slot}
 
     def _require_open(self, session: Session) -> None:
         """Refuse if another thread has closed the session meanwhile; under `lock`."""
@@ -330,3 +355,7 @@ class Application:
             handle = self._handles.pop(obj, None)
             if handle is not None:
                 del self._by_handle[handle]
+
+
+def _removed(slot: Slot) -> Refusal:
+    return Refusal(CKR.DEVICE_REMOVED, f"the key of slot {slot.number} is gone")

@@ -56,6 +56,17 @@ _OF_SESSIONS = frozenset(
     if function.arguments and function.arguments[0].kind == "SESSION"
 )
 
+# What these answer is of the token in a slot, as what the others answer is of a session's.
+_OF_TOKENS = frozenset(
+    {
+        "C_GetTokenInfo",
+        "C_GetMechanismList",
+        "C_GetMechanismInfo",
+        "C_InitToken",
+        "C_OpenSession",
+    }
+)
+
 # After these, what the module knows of earlier answers is as it was: all that they change is an
 # operation, of which it keeps nothing beyond its own next call, or they make what nobody has asked
 # about yet. The longest ones are among them: meanwhile the others may go on with what they know.
@@ -127,8 +138,10 @@ class Face:
 
         A signature that was begun is given, to be made again by `sign_again`.
         """
-        epoch = self._epoch.now
-        _carry_out(application, name, arguments)
+        epoch, slot = self._epoch.now, application.slot_of(arguments[0])
+        code, _ = _carry_out(application, name, arguments)
+        if code == CKR.DEVICE_REMOVED and slot is not None:
+            application.tell_again(arguments[0], slot)
         return Signing.begun(application, arguments[0], epoch) if name == "C_SignInit" else None
 
     def sign_again(self, signing: Signing, data: bytes) -> bytes | None:
@@ -147,15 +160,9 @@ def _carry_out(
         return CKR.FUNCTION_NOT_SUPPORTED, ()
     try:
         if name in _OF_SESSIONS:
-            session = application.session(arguments[0])
-            caller = threading.get_ident()
-            # Two threads may share a session; each call of theirs is done whole.
-            with session.lock:
-                if session.caller != caller:
-                    # What another thread knows of the session's operations holds no longer.
-                    session.caller = caller
-                    application.slots.epoch.advance()
-                result = function(application, session, *arguments[1:])
+            result = _in_session(application, function, arguments)
+        elif name in _OF_TOKENS:
+            result = _on_token(application, function, arguments)
         else:
             result = function(application, *arguments)
     except Refusal as refusal:
@@ -163,3 +170,38 @@ def _carry_out(
     if result is None:
         return CKR.OK, ()
     return CKR.OK, result if isinstance(result, tuple) else (result,)
+
+
+def _in_session(
+    application: Application, function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> Any:  # noqa: ANN401 - what the function gives
+    """Carry out a function of a session; CKR_DEVICE_REMOVED if its key was pulled out meanwhile.
+
+    Nothing is given then, whatever came of the work: a program would take it for a key's answer.
+    """
+    session = application.session(arguments[0])
+    caller = threading.get_ident()
+    # Two threads may share a session; each call of theirs is done whole.
+    with session.lock:
+        if session.caller != caller:
+            # What another thread knows of the session's operations holds no longer.
+            session.caller = caller
+            application.slots.epoch.advance()
+        try:
+            return function(application, session, *arguments[1:])
+        finally:
+            if session.slot.chip is not session.chip:
+                raise application.removed(session)
+
+
+def _on_token(
+    application: Application, function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> Any:  # noqa: ANN401 - what the function gives
+    """Carry out a function of the token in a slot, as `_in_session` does."""
+    slot = application.slot(arguments[0])
+    chip = slot.chip
+    try:
+        return function(application, *arguments)
+    finally:
+        if chip is not None and slot.chip is not chip:
+            raise Refusal(CKR.DEVICE_REMOVED, f"the key of slot {slot.number} is gone")

@@ -42,6 +42,8 @@ class Signing:
             try:
                 signer = cast("Signer", self.begin())
                 signer.update(data)
-                return signer.finish()
+                signature = signer.finish()
             except Refusal:
                 return None
+            # The key may have been pulled out meanwhile: then this is told step by step.
+            return signature if session.slot.chip is session.chip else None

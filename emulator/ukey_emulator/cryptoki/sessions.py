@@ -54,9 +54,7 @@ def C_CloseSession(app: Application, session: Session) -> None:
 
 def C_CloseAllSessions(app: Application, number: int) -> None:
     """Close all sessions with the token in a slot (PKCS#11 3.2 §5.6.3)."""
-    chip = app.slot(number).chip
-    if chip is not None:
-        app.close_sessions(chip)
+    app.close_sessions(app.slot(number))
 
 
 def C_GetSessionInfo(app: Application, session: Session, wanted: bool) -> bytes:
