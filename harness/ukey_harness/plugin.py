@@ -14,9 +14,17 @@ from ukey_harness.verdicts.pytest_run import DEVICE, REPORT, recorded, running
 
 if TYPE_CHECKING:
     from ukey_emulator.remote import RackProcess
-    from ukey_harness.fixtures import Key
+    from ukey_harness.fixtures.factory import Factory
+    from ukey_harness.fixtures.key import Key
     from ukey_harness.steps.worlds import WorldPool
     from ukey_harness.world import World
+
+MARKER = (
+    "ukey(profile=, pin=, so_pin=, tries=, label=, initialized=, plugged=, snapshot=, keys=, "
+    "faults=): give the test a fresh key like this, see docs/pytest.md of ukeylab."
+)
+_factory: "pytest.StashKey[Factory]" = pytest.StashKey()
+_seen: pytest.StashKey[int] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,7 +67,8 @@ def _taken(parser: pytest.Parser, name: str) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Remember the run, for the scenarios' module to find it when it is imported."""
+    """Declare the marker; remember the run, for the scenarios' module that is imported later."""
+    config.addinivalue_line("markers", MARKER)
     running.append(config)
 
 
@@ -67,6 +76,37 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Forget the run."""
     if config in running:
         running.remove(config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a test that is marked a key, whether it asks for the fixture or not."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("ukey") is not None:
+            _needs_key(item.fixturenames)
+
+
+def _needs_key(fixtures: list[str]) -> None:
+    if not {"ukey", "ukeys"} & set(fixtures):
+        fixtures.append("ukey")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note which call was the last before this test."""
+    factory = item.config.stash.get(_factory, None)
+    item.stash[_seen] = 0 if factory is None else factory.seen()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a test that failed what was asked of its keys."""
+    report = yield
+    factory = item.config.stash.get(_factory, None)
+    if report.failed and factory is not None and (told := factory.told(item.stash.get(_seen, 0))):
+        report.sections.append(("ukey trace", told))
+    return report
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -103,13 +143,14 @@ def pytest_terminal_summary(
 
 @pytest.fixture(scope="session")
 def ukey_rack() -> Iterator["RackProcess"]:
-    """Start a private rack for this process; UKEY_HOME names it while the tests run."""
+    """Start a private rack for this process; the environment leads to it while the tests run."""
     from ukey_emulator import module_path  # noqa: PLC0415 - not in other people's runs
     from ukey_emulator.remote import RackProcess  # noqa: PLC0415 - the same
 
     with pytest.MonkeyPatch.context() as patch, RackProcess.start() as rack:
         patch.setenv("UKEY_HOME", str(rack.home))
         patch.setenv("PKCS11_MODULE", str(module_path()))
+        patch.setenv("PCSCLITE_CSOCK_NAME", str(rack.readers_socket))
         yield rack
 
 
@@ -120,18 +161,36 @@ def ukey_module(ukey_rack: "RackProcess") -> str:
     return os.environ["PKCS11_MODULE"]
 
 
+@pytest.fixture(scope="session")
+def ukey_factory(
+    ukey_rack: "RackProcess", ukey_module: str, pytestconfig: pytest.Config
+) -> Iterator["Factory"]:
+    """Make keys for fixtures of any scope: with ukey_factory.new(profile="tiny") as key."""
+    from ukey_harness.fixtures.factory import Factory  # noqa: PLC0415 - not in other people's runs
+
+    factory = Factory(ukey_rack, ukey_module)
+    pytestconfig.stash[_factory] = factory
+    yield factory
+    del pytestconfig.stash[_factory]
+    factory.close()
+
+
 @pytest.fixture
-def ukey(ukey_rack: "RackProcess", ukey_module: str) -> Iterator["Key"]:
-    """Make a fresh key: label, pin, so_pin, serial, slot, uri, module.
+def ukeys(ukey_factory: "Factory", request: pytest.FixtureRequest) -> Iterator[list["Key"]]:
+    """Make as many fresh keys as @pytest.mark.ukey(keys=N) says, one without it."""
+    from ukey_harness.fixtures.marked import keys_for  # noqa: PLC0415 - not in other people's runs
 
-    It has plug(), unplug(), snapshot() and rewind().
+    with keys_for(request, ukey_factory) as keys:
+        yield keys
+
+
+@pytest.fixture
+def ukey(ukeys: list["Key"]) -> "Key":
+    """Make a fresh key, as @pytest.mark.ukey(...) wants it: label, pin, uri, env, and more.
+
+    plug(), unplug(), snapshot(), rewind(), run([...]); trace and faults.
     """
-    from ukey_harness.fixtures import Key  # noqa: PLC0415 - not in other people's runs
-
-    with ukey_rack.remote() as remote:
-        key = Key.fresh(remote, ukey_module, ukey_rack.home)
-        yield key
-        key.remove()
+    return ukeys[0]
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +209,7 @@ def world(_ukey_worlds: "WorldPool") -> Iterator["World"]:
     One world serves test after test, and is replaced after one that changed its clock or took a
     service down.
     """
-    from ukey_harness.fixtures import as_new  # noqa: PLC0415 - not in other people's runs
+    from ukey_harness.fixtures.worlds import as_new  # noqa: PLC0415 - not in other people's runs
 
     running_world = _ukey_worlds.current()
     yield running_world
