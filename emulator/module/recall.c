@@ -136,6 +136,7 @@ bool recall_find(struct recall *recall, const struct call *call, const struct fr
     enum step step = step_of(call);
     struct known *known = &recall->length;
     size_t size = WORDS;
+    uint64_t hash = 0;
     bool holds = true;
 
     recall->learning = NULL;
@@ -144,7 +145,8 @@ bool recall_find(struct recall *recall, const struct call *call, const struct fr
     switch (step) {
     case REPEATED: case BEGIN:
         size = request->size;
-        known = &recall->answers[hash_of(request->bytes, size) % KNOWN];
+        hash = hash_of(request->bytes, size);
+        known = &recall->answers[hash % KNOWN];
         break;
     case WHOLE:
         if (recall->began && recall->began_epoch == epoch && recall->whole == call->number &&
@@ -158,7 +160,7 @@ bool recall_find(struct recall *recall, const struct call *call, const struct fr
         return false;
     }
     if (step == BEGIN) {
-        recall->began = hash_of(request->bytes, size);
+        recall->began = hash;
         holds = take_idle(recall, call) && recall->may_promise;
     } else if (step == WHOLE) {
         holds = recall->length_began == recall->began;

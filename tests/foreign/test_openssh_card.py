@@ -13,24 +13,10 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_public_key,
 )
+from token_under_test import ENGINE_SETTINGS
 
 (OPENSC,) = Path("/usr/lib").glob("*/opensc-pkcs11.so")
 MESSAGE = "what was shown is what was signed\n"
-OPENSSL_SETTINGS = """
-openssl_conf = all
-[all]
-engines = engines
-[engines]
-pkcs11 = engine
-[engine]
-engine_id = pkcs11
-MODULE_PATH = {module}
-PIN = {pin}
-init = 0
-[req]
-distinguished_name = name
-[name]
-"""
 
 
 def of_ssh(public: Path) -> str:
@@ -94,7 +80,7 @@ def test_ssh_keygen_certifies_with_the_card(card: CardUnderTest) -> None:
 @pytest.mark.parametrize("algorithm", ["RSA2048", "ECCP384"])
 def test_openssl_asks_for_certificates_and_signs_cms(card: CardUnderTest, algorithm: str) -> None:
     public = card.certified("9a", algorithm)
-    settings = OPENSSL_SETTINGS.format(module=OPENSC, pin=card.token.pin)
+    settings = ENGINE_SETTINGS.format(module=OPENSC, pin=card.token.pin)
     extra = {"OPENSSL_CONF": card.write("openssl.cnf", settings.encode())}
     engine = ("-engine", "pkcs11", "-keyform", "engine")
     key = "pkcs11:id=%01;type=private"

@@ -6,25 +6,10 @@ from pathlib import Path
 import pytest
 from holder import make_pair
 from tls_server import demanding, soft_identity, tls_server
-from token_under_test import TokenUnderTest
+from token_under_test import ENGINE_SETTINGS, TokenUnderTest
 
 MESSAGE = "what was shown is what was signed\n"
 KINDS = {"rsa": "rsa:2048", "ec": "EC:prime256v1"}
-SETTINGS = """
-openssl_conf = all
-[all]
-engines = engines
-[engines]
-pkcs11 = engine
-[engine]
-engine_id = pkcs11
-MODULE_PATH = {module}
-PIN = {pin}
-init = 0
-[req]
-distinguished_name = name
-[name]
-"""
 
 
 @dataclass(frozen=True)
@@ -66,7 +51,7 @@ class Holder:
 @pytest.fixture
 def holder(token: TokenUnderTest, tmp_path: Path) -> Holder:
     holder = Holder(token, tmp_path)
-    settings = SETTINGS.format(module=token.module, pin=token.pin)
+    settings = ENGINE_SETTINGS.format(module=token.module, pin=token.pin)
     (tmp_path / "openssl.cnf").write_text(settings)
     for number, (kind, asked) in enumerate(KINDS.items(), start=1):
         make_pair(token, asked, f"0{number}", kind)

@@ -12,6 +12,22 @@ from ukey_emulator import module_path
 from ukey_emulator.remote import RackProcess
 
 SECONDS = 60
+ENGINE_SETTINGS = """
+openssl_conf = all
+[all]
+engines = engines
+[engines]
+pkcs11 = engine
+[engine]
+engine_id = pkcs11
+MODULE_PATH = {module}
+PIN = {pin}
+init = 0
+[req]
+distinguished_name = name
+[name]
+"""
+"""What openssl.cnf says to sign by the engine pkcs11, with a module and a PIN."""
 
 
 @dataclass(frozen=True)
