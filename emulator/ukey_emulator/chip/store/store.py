@@ -47,9 +47,10 @@ class Store:
     """The state of one key in one SQLite file.
 
     A change is made inside `change()` and is in the file whole or not at all, whenever the
-    process is killed; unless the store is `lasting`, a crash of the whole machine may spoil it,
-    and nothing waits for the disk. Faults of the file are refused with CKR_DEVICE_MEMORY when
-    the disk is full and CKR_DEVICE_ERROR otherwise, calls after `close` with CKR_DEVICE_REMOVED.
+    process is killed; once made it stays. In a store that is `lasting` this holds for a power cut
+    as well; otherwise that may spoil it, and nothing waits for the disk. Faults of the file are
+    refused with CKR_DEVICE_MEMORY when the disk is full and CKR_DEVICE_ERROR otherwise, calls
+    after `close` with CKR_DEVICE_REMOVED.
 
     While it is not used it may `rest`: its file is closed, until it is used again.
     """
@@ -91,7 +92,9 @@ class Store:
             self._check(file)
             # Changes are in a log first; not in memory, whose image would lack them.
             file.execute("PRAGMA journal_mode=WAL")
-            file.execute(f"PRAGMA synchronous={'NORMAL' if self._lasting else 'OFF'}")
+            # FULL waits for the disk at each change: a try that was counted stays so, and what was
+            # answered for holds, when the power goes. NORMAL waits before it empties the log.
+            file.execute(f"PRAGMA synchronous={'FULL' if self._lasting else 'OFF'}")
         except BaseException:
             file.close()
             raise
@@ -248,6 +251,19 @@ class Store:
             return self._file.execute(
                 "SELECT row, outside FROM object WHERE private AND outside <> x'' ORDER BY row"
             ).fetchall()
+
+    def room(self) -> tuple[int, int]:
+        """Give how many bytes public objects, with what applets keep, and private ones take."""
+        with self._open():
+            objects = self._file.execute(
+                "SELECT ifnull(sum(length(blob)) FILTER (WHERE NOT private), 0),"
+                " ifnull(sum(length(blob)) FILTER (WHERE private), 0) FROM object"
+            ).fetchone()
+            applets = self._file.execute(
+                "SELECT ifnull(sum(length(value)), 0) FROM fact WHERE name GLOB ?",
+                (f"{OF_APPLETS}*",),
+            ).fetchone()
+            return objects[0] + applets[0], objects[1]
 
     def next_row(self) -> int:
         """Give a number for a new row that no row has had since the file was opened."""
