@@ -5,9 +5,8 @@ import logging
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from .home import default_home
-from .remote import KeyInfo, Remote, RemoteError, SnapshotInfo
+from .remote import Call, Event, KeyInfo, Remote, RemoteError, SnapshotInfo
 
 _home_option = click.option(
     "--home",
@@ -29,15 +28,25 @@ _profile_option = click.option(
     metavar="NAME|FILE",
     help="What the key is like: a profile that ships, or a file that ends in .toml.",
 )
+_since_option = click.option(
+    "--since",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    metavar="N",
+    help="Only what is numbered after N.",
+)
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command()
-def module() -> None:
+@_json_option
+def module(*, as_json: bool) -> None:
     """Print the path of the PKCS#11 module."""
     from ukey_emulator import module_path  # noqa: PLC0415 - looked for only when asked
 
-    click.echo(module_path())
+    path = str(module_path())
+    click.echo(_json({"module": path}) if as_json else path)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -120,7 +129,7 @@ def new_key(
     for option in ("tries", "profile", "blank"):
         if snapshot is not None and given(option) is not ParameterSource.DEFAULT:
             raise click.UsageError(f"--{option} does not go with --from: it is the snapshot's")
-    with _remote(home) as remote:
+    with _remote(home, as_json=as_json) as remote:
         if snapshot is not None:
             made = remote.new_key_from(snapshot, name=name, label=label)
         else:
@@ -135,7 +144,7 @@ def new_key(
 @_json_option
 def list_keys(home: Path | None, *, as_json: bool) -> None:
     """List the keys, plugged in or not."""
-    with _remote(home) as remote:
+    with _remote(home, as_json=as_json) as remote:
         _show(remote.keys(), as_json=as_json)
 
 
@@ -145,7 +154,7 @@ def list_keys(home: Path | None, *, as_json: bool) -> None:
 @click.argument("name")
 def plug_key(home: Path | None, name: str, *, as_json: bool) -> None:
     """Plug the key NAME in."""
-    with _remote(home) as remote:
+    with _remote(home, as_json=as_json) as remote:
         _show([remote.plug(name)], as_json=as_json)
 
 
@@ -155,7 +164,7 @@ def plug_key(home: Path | None, name: str, *, as_json: bool) -> None:
 @click.argument("name")
 def unplug_key(home: Path | None, name: str, *, as_json: bool) -> None:
     """Pull the key NAME out."""
-    with _remote(home) as remote:
+    with _remote(home, as_json=as_json) as remote:
         _show([remote.unplug(name)], as_json=as_json)
 
 
@@ -165,7 +174,7 @@ def unplug_key(home: Path | None, name: str, *, as_json: bool) -> None:
 @click.argument("name")
 def reset_key(home: Path | None, name: str, *, as_json: bool) -> None:
     """Have the key NAME be as it left the factory; its serial number stays."""
-    with _remote(home) as remote:
+    with _remote(home, as_json=as_json) as remote:
         _show([remote.reset(name)], as_json=as_json)
 
 
@@ -176,7 +185,7 @@ def reset_key(home: Path | None, name: str, *, as_json: bool) -> None:
 @click.argument("name")
 def snapshot_key(home: Path | None, name: str, snapshot: str | None, *, as_json: bool) -> None:
     """Copy the key NAME as it is now; programs that use it notice nothing."""
-    with _remote(home) as remote:
+    with _remote(home, as_json=as_json) as remote:
         _show_snapshots([remote.snapshot(name, snapshot)], as_json=as_json)
 
 
@@ -190,7 +199,7 @@ def rewind_key(home: Path | None, name: str, snapshot: str | None, *, as_json: b
 
     For programs it is a pull and a plug. PINs and their counters are those of the snapshot.
     """
-    with _remote(home) as remote:
+    with _remote(home, as_json=as_json) as remote:
         _show([remote.rewind(name, snapshot)], as_json=as_json)
 
 
@@ -200,7 +209,7 @@ def rewind_key(home: Path | None, name: str, snapshot: str | None, *, as_json: b
 @click.option("--remove", metavar="SNAP", multiple=True, help="Delete this one for good.")
 def list_snapshots(home: Path | None, remove: tuple[str, ...], *, as_json: bool) -> None:
     """List the snapshots, the oldest first; with --remove those that are left."""
-    with _remote(home) as remote:
+    with _remote(home, as_json=as_json) as remote:
         for name in remove:
             remote.remove_snapshot(name)
         _show_snapshots(remote.snapshots(), as_json=as_json)
@@ -208,43 +217,66 @@ def list_snapshots(home: Path | None, remove: tuple[str, ...], *, as_json: bool)
 
 @key.command("remove")
 @_home_option
+@_json_option
 @click.argument("name")
-def remove_key(home: Path | None, name: str) -> None:
+def remove_key(home: Path | None, name: str, *, as_json: bool) -> None:
     """Delete the key NAME for good, with all that is on it."""
-    with _remote(home) as remote:
+    with _remote(home, as_json=as_json) as remote:
         remote.remove(name)
+        if as_json:
+            click.echo(_json({"removed": name}))
+
+
+@key.command("events")
+@_home_option
+@_json_option
+@_since_option
+@click.option("--follow", is_flag=True, help="Go on showing events as they come, until Ctrl-C.")
+def key_events(home: Path | None, since: int, *, follow: bool, as_json: bool) -> None:
+    """Show which keys were added, plugged in, pulled out and removed."""
+    with _remote(home, as_json=as_json) as remote, _until_interrupted():
+        for event in remote.follow_events(since) if follow else remote.events(since):
+            click.echo(_json(event) if as_json else _event_line(event))
 
 
 @click.command()
 @_home_option
 @_json_option
+@_since_option
 @click.option("--follow", is_flag=True, help="Go on showing calls as they come, until Ctrl-C.")
-def trace(home: Path | None, *, follow: bool, as_json: bool) -> None:
+def trace(home: Path | None, since: int, *, follow: bool, as_json: bool) -> None:
     """Show the calls that reached the keys; PINs and data are left out."""
-    with _remote(home) as remote:
-        last = 0
-        while True:
-            for call in remote.trace(last):
-                last = call["n"]
-                click.echo(json.dumps(call, ensure_ascii=False) if as_json else _line(call))
-            if not follow:
-                return
-            time.sleep(0.2)
+    with _remote(home, as_json=as_json) as remote, _until_interrupted():
+        for call in remote.follow_trace(since) if follow else remote.trace(since):
+            click.echo(_json(call) if as_json else _line(call))
 
 
-def _line(call: dict[str, object]) -> str:
-    arguments = call["arguments"]
-    assert isinstance(arguments, dict)  # noqa: S101 - for the type checker
-    told = ", ".join(f"{name}={value}" for name, value in arguments.items())
+@contextmanager
+def _until_interrupted() -> Iterator[None]:
+    with suppress(KeyboardInterrupt):
+        yield
+
+
+def _line(call: Call) -> str:
+    told = ", ".join(f"{name}={value}" for name, value in call["arguments"].items())
     return (
         f"{call['n']:>6} {call['program']}[{call['pid']}] "
         f"{call['function']}({told}) = {call['rv']} in {call['us']} µs"
     )
 
 
+def _event_line(event: Event) -> str:
+    serial = event["serial"] or ""
+    return f"{event['n']:>6} {event['event']:<9} {event['key']}  slot {event['slot']}  {serial}"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _show(keys: list[KeyInfo], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([asdict(info) for info in keys], ensure_ascii=False))
+        click.echo(_json([asdict(info) for info in keys]))
         return
     for info in keys:
         state = "plugged in" if info.plugged else "pulled out"
@@ -253,16 +285,20 @@ def _show(keys: list[KeyInfo], *, as_json: bool) -> None:
 
 def _show_snapshots(snapshots: list[SnapshotInfo], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([asdict(info) for info in snapshots], ensure_ascii=False))
+        click.echo(_json([asdict(info) for info in snapshots]))
         return
     for info in snapshots:
         click.echo(f"{info.name}  of {info.key}  {info.serial}  {info.made}")
 
 
 @contextmanager
-def _remote(home: Path | None) -> Iterator[Remote]:
+def _remote(home: Path | None, *, as_json: bool) -> Iterator[Remote]:
+    """Connect to the rack; an error is told in JSON, on standard error, to who asked for JSON."""
     try:
         with Remote(home or default_home()) as remote:
             yield remote
     except RemoteError as error:
-        raise click.ClickException(str(error)) from error
+        if not as_json:
+            raise click.ClickException(str(error)) from error
+        click.echo(_json({"error": {"code": error.code, "message": str(error)}}), err=True)
+        sys.exit(1)

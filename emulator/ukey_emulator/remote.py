@@ -5,19 +5,31 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
-_VERSION = 1
-_PATIENCE = 30.0
+_VERSION = 1  # of the control port, see rack/CONTROL.md
+_PATIENCE = 30.0  # seconds that an answer may take
+_CONNECTING = struct.pack("@ll", 30, 0)  # timeval
+_PAGE = 1_000  # calls or events in one answer
+_SPELL = 10  # seconds after which a stream that is quiet shows that the rack still lives
 
 
 class RemoteError(Exception):
-    """The rack refused, or there is none; the message says what to do."""
+    """The rack refused, or there is none; the message says what to do.
+
+    `code` is that of the control port, or `gone` where no rack answers.
+    """
+
+    def __init__(self, message: str, code: str = "gone") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +53,62 @@ class SnapshotInfo:
     made: str
 
 
+@dataclass(frozen=True, slots=True)
+class RackInfo:
+    """A rack: the version of its control port, its release and folder, and what it can do.
+
+    `commands` says of each command what its arguments may be.
+    """
+
+    version: int
+    release: str
+    home: str
+    commands: dict[str, dict[str, str]]
+
+
+class Call(TypedDict):
+    """A call of a program (`pid`, `program`) or a command of a card; `us` is microseconds."""
+
+    n: int
+    time: float
+    pid: int
+    program: str
+    function: str
+    arguments: dict[str, Any]
+    rv: str
+    us: int
+
+
+class Event(TypedDict):
+    """What became of a key: `event` is added, plugged, unplugged or removed."""
+
+    n: int
+    time: float
+    event: str
+    key: str
+    slot: int
+    serial: str | None
+
+
 class Remote:
-    """A connection to the control port of the rack that serves `home`."""
+    """A connection to the control port of the rack that serves `home`.
+
+    Everything raises RemoteError when the rack refuses or has gone.
+    """
 
     def __init__(self, home: Path) -> None:
+        self._home = home
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(_PATIENCE)
+        # Where many come at once, connecting takes a moment; without this it could take forever.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _CONNECTING)
         folder = -1
         try:
             # Through the folder's descriptor a path of any length fits a socket's address.
             folder = os.open(home, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             self._socket.connect(f"/proc/self/fd/{folder}/control.sock")
+        except BlockingIOError as error:
+            self._socket.close()
+            raise RemoteError(f"the rack at {home} lets nobody in: it hangs") from error
         except OSError as error:
             self._socket.close()
             raise RemoteError(
@@ -60,7 +117,12 @@ class Remote:
         finally:
             if folder >= 0:
                 os.close(folder)
-        self._lines = self._socket.makefile("rwb")
+        self._socket.settimeout(_PATIENCE)
+        self._lines = self._socket.makefile("rb")
+
+    def hello(self) -> RackInfo:
+        """Ask the rack what it is and what it can do."""
+        return RackInfo(**self._ask("hello"))
 
     def keys(self) -> list[KeyInfo]:
         """List the keys of the rack."""
@@ -137,10 +199,24 @@ class Remote:
         """Delete a snapshot for good; keys made from it stay."""
         self._ask("snapshot.remove", name=name)
 
-    def trace(self, since: int = 0) -> list[dict[str, Any]]:
+    def trace(self, since: int = 0) -> list[Call]:
         """Give the calls that the rack has seen after number `since`, PINs blanked."""
-        calls: list[dict[str, Any]] = self._ask("trace", since=since)
-        return calls
+        return self._pages("trace", since)
+
+    def events(self, since: int = 0) -> list[Event]:
+        """Give what became of the keys after number `since`."""
+        return self._pages("events", since)
+
+    def follow_trace(self, since: int = 0) -> Iterator[Call]:
+        """Give the calls after number `since` as they come, until the iterator is closed.
+
+        A number that is left out belongs to a call that the rack has forgotten meanwhile.
+        """
+        return self._follow("trace.follow", since)
+
+    def follow_events(self, since: int = 0) -> Iterator[Event]:
+        """Give what becomes of the keys after number `since`, until the iterator is closed."""
+        return self._follow("events.follow", since)
 
     def close(self) -> None:
         """Hang up."""
@@ -154,20 +230,53 @@ class Remote:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _pages(self, command: str, since: int) -> list[Any]:
+        found: list[Any] = []
+        while True:
+            page = self._ask(command, since=since, most=_PAGE)
+            found += page
+            if len(page) < _PAGE:
+                return found
+            since = page[-1]["n"]
+
+    def _follow(self, command: str, since: int) -> Iterator[Any]:
+        """Follow over a connection of its own, so that this one stays free for questions."""
+        with type(self)(self._home) as line:
+            while True:
+                line._send(command, {"since": since, "seconds": _SPELL})  # noqa: SLF001 - our own
+                while "next" in (answer := line._receive()):  # noqa: SLF001
+                    since = answer["next"]["n"]
+                    yield answer["next"]
+
     def _ask(self, command: str, **arguments: object) -> Any:  # noqa: ANN401 - whatever JSON holds
+        self._send(command, arguments)
+        return self._receive()["result"]
+
+    def _send(self, command: str, arguments: Mapping[str, object]) -> None:
         request = {"version": _VERSION, "command": command, "arguments": arguments}
         try:
-            self._lines.write(json.dumps(request).encode() + b"\n")
-            self._lines.flush()
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+        except OSError as error:
+            raise RemoteError(f"the rack does not answer: {error}") from error
+
+    def _receive(self) -> dict[str, Any]:
+        try:
             line = self._lines.readline()
         except OSError as error:
             raise RemoteError(f"the rack does not answer: {error}") from error
         if not line:
             raise RemoteError("the rack has gone")
-        answer = json.loads(line)
-        if not answer["ok"]:
-            raise RemoteError(answer["error"])
-        return answer["result"]
+        try:
+            answer: dict[str, Any] = json.loads(line)
+            if answer["ok"]:
+                return answer
+            told = answer["error"]
+            refusal = RemoteError(told["message"], told["code"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise RemoteError(
+                "what answers is no rack, or one of another version", "version"
+            ) from error
+        raise refusal
 
 
 class RackProcess:

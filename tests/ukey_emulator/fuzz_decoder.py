@@ -21,8 +21,9 @@ from ukey_emulator.cryptoki.wire import (
     WireError,
     decode,
 )
-from ukey_emulator.rack.control import ControlServer
+from ukey_emulator.rack.commands import commands
 from ukey_emulator.rack.home import RackError
+from ukey_emulator.rack.requests import LONGEST, LONGEST_WAIT, Stream, answer, hello
 from ukey_emulator.rack.server import ModuleServer
 
 STREAM, CONTROL = 0, 255
@@ -110,16 +111,28 @@ def _stream(data: bytes) -> None:
             ModuleServer(None, _Face())._talk(ours)  # type: ignore[arg-type]
 
 
-class _Keys:
-    """A keyring that has no key: what it is asked has been decoded."""
+class _Part:
+    """A rack, or a part of one, that has no key: what it is asked has been decoded."""
 
-    def ask(self, **_: Any) -> None:
-        raise RackError("there is no key")
+    def __getattr__(self, name: str) -> "_Part":
+        return _Part()
+
+    def __call__(self, *_: Any, **__: Any) -> None:
+        raise RackError("there is no key", "no_such_key")
+
+
+_COMMANDS = commands(_Part())  # type: ignore[arg-type]
+_COMMANDS["hello"] = hello("/home", _COMMANDS)
 
 
 def _control(line: bytes) -> None:
-    port = object.__new__(ControlServer)
-    port._commands = {"key.list": list, "key.new": _Keys().ask, "trace": lambda since=0: [since]}
-    answer = port._answer(line)
-    assert json.dumps(answer)
-    assert answer["ok"] or not str(answer["error"]).startswith("the rack failed")
+    told = answer(line, _COMMANDS)
+    if isinstance(told, Stream):
+        assert told.since >= 0
+        assert told.most > 0
+        assert 0 <= told.seconds <= LONGEST_WAIT
+        return
+    assert len(json.dumps(told)) <= LONGEST
+    if not told["ok"]:
+        assert told["error"]["message"]
+        assert told["error"]["code"] != "failed"

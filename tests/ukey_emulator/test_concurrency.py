@@ -23,6 +23,7 @@ from ukey_emulator.cryptoki.wire import Mechanism, Out, Query
 from ukey_emulator.rack.control import ControlServer
 from ukey_emulator.rack.home import Home
 from ukey_emulator.rack.keyring import Keyring
+from ukey_emulator.rack.requests import Command
 from ukey_emulator.slots import Slot
 from ukey_emulator.terms import CKA, CKF, CKM, CKO, CKR, CKU
 
@@ -332,7 +333,7 @@ def test_the_control_port_outlives_a_thread_that_cannot_be_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = Home(tmp_path / "home")
-    server = ControlServer(place, {"greet": lambda: "welcome"})
+    server = ControlServer(place, {"greet": Command(lambda: "welcome")})
     start = threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:

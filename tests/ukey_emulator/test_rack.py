@@ -103,7 +103,7 @@ def test_garbage_gets_an_error_and_harms_nobody(
         raw.sendall(line)
         answer = json.loads(lines.readline())
         assert not answer["ok"]
-        assert answer["error"]
+        assert answer["error"]["message"]
     assert remote.keys() == []
 
 

@@ -1,33 +1,39 @@
-"""The control port: JSON lines over a unix socket, apart from what the keys speak.
-
-Each request is one line `{"version": 1, "command": "key.new", "arguments": {…}}`, each answer
-one line `{"ok": true, "result": …}` or `{"ok": false, "error": "what to do"}`.
-"""
+"""The control port's socket: CONTROL.md on the wire, a thread for each connection."""
 
 import json
-import logging
+import select
 import socket
-from collections.abc import Callable
-from typing import Any
+import struct
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
 
 from ukey_emulator.door import Door
 
-from .home import Home, RackError, is_ours
-
-_log = logging.getLogger(__name__)
+from .home import Home, is_ours
+from .requests import (
+    HELLO,
+    LONGEST,
+    PAGE,
+    Command,
+    RequestError,
+    Stream,
+    answer,
+    hello,
+    refused,
+)
 
 SOCKET_NAME = "control.sock"
-VERSION = 1
-_LONGEST = 1 << 20
-
-Command = Callable[..., Any]
+_MOST = 100  # connections at the same time
+_PATIENCE = struct.pack("@ll", 30, 0)  # timeval: with a program that does not read its answers
+_PAUSE = 0.05  # seconds between two looks at what is followed
 
 
 class ControlServer:
     """Serves commands, named as callers name them, in the folder of a rack."""
 
-    def __init__(self, home: Home, commands: dict[str, Command]) -> None:
-        self._commands = commands
+    def __init__(self, home: Home, commands: Mapping[str, Command]) -> None:
+        self._commands = {HELLO: hello(str(home.path.absolute()), commands), **commands}
         self._door = Door(home.listen(SOCKET_NAME), self._serve, is_ours, "ukey-control")
         self._door.open()
 
@@ -38,38 +44,48 @@ class ControlServer:
             self._door.close(0)
 
     def _serve(self, connection: socket.socket) -> None:
-        try:
-            with connection.makefile("rwb") as lines:
-                while line := lines.readline(_LONGEST):
-                    lines.write(json.dumps(self._answer(line)).encode() + b"\n")
-                    lines.flush()
-        except (OSError, ValueError) as error:
-            _log.debug("a control connection ended: %s", error)
+        """Answer a program's requests, one after the other, until it hangs up."""
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENCE)
+        if len(self._door.connections) > _MOST:
+            full = RequestError("busy", f"the control port serves {_MOST} connections at a time")
+            _send(connection, refused(full))
+            return
+        with connection.makefile("rb") as incoming:
+            for line in _lines(incoming):
+                found = answer(line, self._commands)
+                if isinstance(found, Stream):
+                    found = _stream(connection, found)
+                _send(connection, found)
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
-        try:
-            return {"ok": True, "result": self._carry_out(line)}
-        except RackError as error:
-            return {"ok": False, "error": str(error)}
-        except Exception as error:  # noqa: BLE001 - a mistake in one command must not end the others
-            _log.exception("a command failed inside the rack")
-            return {"ok": False, "error": f"the rack failed: {error}"}
 
-    def _carry_out(self, line: bytes) -> object:
-        try:
-            request = json.loads(line)
-            version, name = request.pop("version"), request.pop("command")
-            arguments = request.pop("arguments", {})
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise RackError("a request is one line of JSON with version and command") from None
-        if request:
-            raise RackError(f"a request has no member {', '.join(map(repr, request))}")
-        if version != VERSION:
-            raise RackError(f"this rack speaks version {VERSION} of the control port")
-        command = self._commands.get(name) if isinstance(name, str) else None
-        if command is None:
-            raise RackError(f"no command {name!r}; there are: {', '.join(self._commands)}")
-        try:
-            return command(**arguments)
-        except TypeError as error:
-            raise RackError(f"{name}: {error}") from error
+def _lines(incoming: BinaryIO) -> Iterator[bytes]:
+    """Give the lines that come; of one that is too long just so much that it shows."""
+    while line := incoming.readline(LONGEST + 2):
+        yield line
+        while len(line) == LONGEST + 2 and not line.endswith(b"\n"):
+            line = incoming.readline(LONGEST + 2)
+
+
+def _send(connection: socket.socket, *messages: dict[str, Any]) -> None:
+    connection.sendall(b"".join(json.dumps(message).encode() + b"\n" for message in messages))
+
+
+def _stream(connection: socket.socket, stream: Stream) -> dict[str, Any]:
+    """Send what is new as it comes; give the answer that ends it. OSError if nobody listens.
+
+    What crosses the faces wakes nobody, as it must not be slower for being followed.
+    """
+    hung_up = select.poll()
+    hung_up.register(connection, 0)  # half of a connection may be closed, as `socat` does
+    deadline = time.monotonic() + stream.seconds
+    last, told = stream.since, 0
+    while True:
+        late = time.monotonic() >= deadline
+        news = stream.read(last, min(PAGE, stream.most - told))
+        if news:
+            _send(connection, *({"ok": True, "next": each} for each in news))
+            last, told = news[-1]["n"], told + len(news)
+        if late or told == stream.most:
+            return {"ok": True, "result": {"last": last, "told": told}}
+        if hung_up.poll(0 if len(news) == PAGE else _PAUSE * 1000):
+            raise ConnectionResetError("the program has hung up on its stream")

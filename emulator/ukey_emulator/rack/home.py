@@ -7,12 +7,33 @@ import socket
 import stat
 import struct
 from pathlib import Path
+from typing import Final, Literal
 
+Code = Literal[
+    "bad_request",
+    "version",
+    "unknown_command",
+    "bad_argument",
+    "no_such_key",
+    "key_exists",
+    "no_such_snapshot",
+    "snapshot_exists",
+    "refused",
+    "busy",
+    "failed",
+]
+"""What programs are told of an error; CONTROL.md says what each means."""
+
+BAD_ARGUMENT: Final = "bad_argument"  # where the message says what is allowed
 _CREDENTIALS = struct.Struct("@3i")
 
 
 class RackError(Exception):
-    """The rack cannot stand where it was told to; the message says why."""
+    """The rack cannot do what it was told to; the message says why, the code tells programs."""
+
+    def __init__(self, message: str, code: Code = "refused") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Home:

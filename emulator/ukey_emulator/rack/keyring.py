@@ -6,7 +6,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ukey_emulator.chip import Chip, Refusal, copying
@@ -15,7 +15,7 @@ from ukey_emulator.chip.store import UNFINISHED
 from ukey_emulator.profiles import DEFAULT, Profile, ProfileError
 from ukey_emulator.slots import Slot, Slots
 
-from .home import RackError
+from .home import BAD_ARGUMENT, RackError
 from .snapshots import SnapshotInfo, Snapshots
 
 _SUFFIX = ".ukey"
@@ -34,10 +34,6 @@ class KeyInfo:
     serial: str
     slot: int
     plugged: bool
-
-    def as_json(self) -> dict[str, object]:
-        """Give it as JSON can hold it."""
-        return asdict(self)
 
 
 @dataclass(slots=True)
@@ -107,11 +103,11 @@ class Keyring:
             label = label or f"ukey-{secrets.token_hex(4)}"
             _check_label(label)
             if tries not in _TRIES:
-                raise RackError("a PIN has 1 to 255 tries")
+                raise RackError("a PIN has 1 to 255 tries", BAD_ARGUMENT)
             try:
                 wanted = Profile.load(profile)
             except ProfileError as error:
-                raise RackError(f"the profile cannot be used: {error}") from error
+                raise RackError(f"the profile cannot be used: {error}", BAD_ARGUMENT) from error
             factory = self._factory(pin, so_pin, tries) if initialized else None
             path = self._folder / (name + _SUFFIX)
             serial = _new_serial()
@@ -225,7 +221,7 @@ class Keyring:
             return self._keys[name]
         except KeyError:
             known = ", ".join(self._keys) or "none"
-            raise RackError(f"there is no key {name}; there are: {known}") from None
+            raise RackError(f"there is no key {name}; there are: {known}", "no_such_key") from None
 
     def _insert(self, name: str, path: Path) -> None:
         self._hold(name, path, self._open(path))
@@ -295,9 +291,11 @@ class Keyring:
         """Give the name for a new key, after a look at the one that is wanted."""
         name = name or self._free_name()
         if not _NAME.fullmatch(name):
-            raise RackError(f"a key cannot be called {name!r}: letters, digits, . _ - only")
+            raise RackError(
+                f"a key cannot be called {name!r}: letters, digits, . _ - only", BAD_ARGUMENT
+            )
         if name in self._keys:
-            raise RackError(f"there is a key {name} already: choose another name")
+            raise RackError(f"there is a key {name} already: choose another name", "key_exists")
         return name
 
     def _free_name(self) -> str:
@@ -310,7 +308,7 @@ class Keyring:
         """Give the factory for these PINs; their wrapping keys are derived only once."""
         lengths = range(4, 65)
         if len(pin.encode()) not in lengths or len(so_pin.encode()) not in lengths:
-            raise RackError("a PIN has 4 to 64 bytes")
+            raise RackError("a PIN has 4 to 64 bytes", BAD_ARGUMENT)
         name = hashlib.sha256(repr((pin, so_pin, tries)).encode()).digest()
         if name not in self._factories:
             self._factories[name] = Factory.of(pin.encode(), so_pin.encode(), tries)
@@ -319,7 +317,7 @@ class Keyring:
 
 def _check_label(label: str) -> None:
     if len(label.encode()) > _LABEL_BYTES:
-        raise RackError(f"the label has more than {_LABEL_BYTES} bytes of UTF-8")
+        raise RackError(f"the label has more than {_LABEL_BYTES} bytes of UTF-8", BAD_ARGUMENT)
 
 
 def _new_serial() -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from ukey_emulator.card.card import Card
 from ukey_emulator.chip import Chip
@@ -15,8 +15,10 @@ from ukey_emulator.readers.manager import ResourceManager
 from ukey_emulator.readers.pcscd import Pcscd, PcscdError
 from ukey_emulator.slots import Slots
 
+from .commands import commands
 from .control import SOCKET_NAME as CONTROL_SOCKET
 from .control import ControlServer
+from .events import Events
 from .home import Home, RackError, is_ours
 from .keyring import Keyring
 from .server import SOCKET_NAME as MODULE_SOCKET
@@ -38,6 +40,7 @@ class Rack:
         self._lasting = lasting
         self.trace = Trace()
         self._slots = Slots()
+        self.events = Events(self._slots)
         self._home: Home | None = None
 
     def start(self) -> None:
@@ -56,7 +59,7 @@ class Rack:
             self._slots, self._card, home.listen(READERS_SOCKET), is_ours
         )
         self._readers.start()
-        self._control = ControlServer(home, self._commands())
+        self._control = ControlServer(home, commands(self))
 
     def stop(self) -> None:
         """Hang up on all programs, pull out the keys and leave the folder."""
@@ -105,19 +108,3 @@ class Rack:
 
     def _card(self, chip: Chip) -> Card:
         return Card(chip, self._slots.epoch, self.trace.note_card)
-
-    def _commands(self) -> dict[str, Any]:
-        return {
-            "key.list": lambda: [key.as_json() for key in self.keys.list()],
-            "key.new": lambda **wanted: self.keys.new(**wanted).as_json(),
-            "key.plug": lambda name: self.keys.plug(name).as_json(),
-            "key.unplug": lambda name: self.keys.unplug(name).as_json(),
-            "key.remove": self.keys.remove,
-            "key.new_from": lambda **told: self.keys.new_from(**told).as_json(),
-            "key.reset": lambda name: self.keys.reset(name).as_json(),
-            "key.rewind": lambda **told: self.keys.rewind(**told).as_json(),
-            "key.snapshot": lambda **told: self.keys.snapshot(**told).as_json(),
-            "snapshot.list": lambda: [each.as_json() for each in self.keys.snapshots()],
-            "snapshot.remove": self.keys.remove_snapshot,
-            "trace": lambda since=0: self.trace.since(since),
-        }

@@ -3,14 +3,14 @@
 import logging
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ukey_emulator.chip import Refusal
 from ukey_emulator.chip.store import UNFINISHED, write
 
-from .home import RackError
+from .home import BAD_ARGUMENT, RackError
 
 _SUFFIX = ".ukey"
 # Names of keys and snapshots have no @, so that it can part them.
@@ -28,10 +28,6 @@ class SnapshotInfo:
     key: str
     serial: str
     made: str
-
-    def as_json(self) -> dict[str, object]:
-        """Give it as JSON can hold it."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +73,13 @@ class Snapshots:
                 number += 1
             return f"{key}-{number}"
         if not _NAME.fullmatch(name):
-            raise RackError(f"a snapshot cannot be called {name!r}: letters, digits, . _ - only")
+            raise RackError(
+                f"a snapshot cannot be called {name!r}: letters, digits, . _ - only", BAD_ARGUMENT
+            )
         if name in self._held:
             raise RackError(
-                f"there is a snapshot {name} already: choose another name or remove that one"
+                f"there is a snapshot {name} already: choose another name or remove that one",
+                "snapshot_exists",
             )
         return name
 
@@ -112,7 +111,9 @@ class Snapshots:
         for snapshot in reversed(self._held.values()):
             if (snapshot.key, snapshot.serial) == (key, serial):
                 return snapshot.name
-        raise RackError(f"there is no snapshot of {key} itself; {self._known()}")
+        raise RackError(
+            f"there is no snapshot of {key} itself; {self._known()}", "no_such_snapshot"
+        )
 
     def remove(self, name: str) -> None:
         """Delete a snapshot for good."""
@@ -129,7 +130,9 @@ class Snapshots:
         try:
             return self._held[name]
         except KeyError:
-            raise RackError(f"there is no snapshot {name}; {self._known()}") from None
+            raise RackError(
+                f"there is no snapshot {name}; {self._known()}", "no_such_snapshot"
+            ) from None
 
     def _known(self) -> str:
         return f"there are: {', '.join(self._held) or 'none'}"

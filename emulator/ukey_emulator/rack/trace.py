@@ -2,8 +2,10 @@
 
 import itertools
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 from ukey_emulator.card.card import Exchange
@@ -20,6 +22,7 @@ from ukey_emulator.cryptoki.wire import (
 from ukey_emulator.terms import CKA, CKM, CKR
 
 _KEPT = 20_000
+_NUMBER = itemgetter(0)  # of an entry
 _MOST_RAW = 512  # bytes of a call that are kept as they came until somebody reads the trace
 _WORDS = 24  # session, length of the data, room for the output: all but the data
 _NAMED = {function.name: function for function in FUNCTIONS.values()}
@@ -89,10 +92,26 @@ class Trace:
         """Note a command that a card has answered; whose it was, no card knows."""
         self._entries.append((next(self._numbers), time.time(), exchange))
 
-    def since(self, number: int) -> list[dict[str, Any]]:
-        """Give the calls after that number, oldest first, as JSON can hold them."""
+    def since(self, number: int, most: int = _KEPT) -> list[dict[str, Any]]:
+        """Give at most so many calls after that number, oldest first, as JSON can hold them.
+
+        They end before a call whose thread has its number but has not noted it yet: who asks again
+        for what is after the last one misses none.
+        """
         entries = self._entries.copy()
-        return [_readable(entry) for entry in entries if entry[0] > number]
+        if not entries or entries[-1][0] <= number:
+            return []
+        ordered = sorted(entries, key=_NUMBER)
+        following = number + 1
+        if len(ordered) == _KEPT:  # what was before them is forgotten
+            following = max(following, ordered[0][0])
+        calls: list[dict[str, Any]] = []
+        for entry in ordered[bisect_left(ordered, following, key=_NUMBER) :][:most]:
+            if entry[0] != following:
+                break
+            calls.append(_readable(entry))
+            following += 1
+        return calls
 
 
 def _length(data: bytes | None) -> str | None:

@@ -1,0 +1,55 @@
+"""The commands of the control port, an entry for each; CONTROL.md tells of them, in this order."""
+
+from typing import TYPE_CHECKING
+
+from .arguments import Flag, Number, Text
+from .requests import Command, numbered
+
+if TYPE_CHECKING:
+    from .rack import Rack
+
+# What each of these is in all detail, whoever carries the command out says.
+_KEY = Text(64, required=True)
+_SNAPSHOT = Text(80, required=True)
+_NEW_KEY = Text(64, null=True)
+_NEW_SNAPSHOT = Text(80, null=True)
+_LABEL = Text(32, null=True)
+_PIN = Text(64)
+
+
+def commands(rack: "Rack") -> dict[str, Command]:
+    """Give what a rack can be told: by its name what carries it out, and its arguments.
+
+    To add a command: an entry here, a row in CONTROL.md, a method of Remote, an option or command
+    in cli.py. What it gives may be anything that JSON holds, or a dataclass; to refuse it raises
+    RackError with one of the codes of CONTROL.md.
+    """
+    keys = rack.keys
+    return {
+        "key.list": Command(keys.list),
+        "key.new": Command(
+            keys.new,
+            {
+                "name": _NEW_KEY,
+                "label": _LABEL,
+                "pin": _PIN,
+                "so_pin": _PIN,
+                "tries": Number(1, 255),
+                "initialized": Flag(),
+                "profile": Text(4096),
+            },
+        ),
+        "key.new_from": Command(
+            keys.new_from, {"snapshot": _SNAPSHOT, "name": _NEW_KEY, "label": _LABEL}
+        ),
+        "key.plug": Command(keys.plug, {"name": _KEY}),
+        "key.unplug": Command(keys.unplug, {"name": _KEY}),
+        "key.snapshot": Command(keys.snapshot, {"name": _KEY, "snapshot": _NEW_SNAPSHOT}),
+        "key.rewind": Command(keys.rewind, {"name": _KEY, "snapshot": _NEW_SNAPSHOT}),
+        "key.reset": Command(keys.reset, {"name": _KEY}),
+        "key.remove": Command(keys.remove, {"name": _KEY}),
+        "snapshot.list": Command(keys.snapshots),
+        "snapshot.remove": Command(keys.remove_snapshot, {"name": _SNAPSHOT}),
+        **numbered("trace", rack.trace.since),
+        **numbered("events", rack.events.since),
+    }
