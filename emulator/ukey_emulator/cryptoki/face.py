@@ -142,7 +142,9 @@ class Face:
         code, _ = _carry_out(application, name, arguments)
         if code == CKR.DEVICE_REMOVED and slot is not None:
             application.tell_again(arguments[0], slot)
-        return Signing.begun(application, arguments[0], epoch) if name == "C_SignInit" else None
+        if code != CKR.OK or name != "C_SignInit":
+            return None
+        return Signing.begun(application, arguments[0], epoch)
 
     def sign_again(self, signing: Signing, data: bytes) -> bytes | None:
         """Begin a signature as before and make it; None where that has to go step by step.
