@@ -27,7 +27,14 @@ MODULES = {
         "layout.c",
         "frame.c",
     ],
-    "libukeyrecord.so": ["record.c"],
+    "libukeyrecord.so": [
+        "record.c",
+        "record_entry.c",
+        "record_answer.c",
+        "request.c",
+        "layout.c",
+        "frame.c",
+    ],
 }
 
 COMPILER_FLAGS = [

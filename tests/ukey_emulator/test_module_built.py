@@ -28,7 +28,11 @@ def exported(library: str) -> set[str]:
 
 def test_the_module_exports_the_functions_of_the_standard_and_nothing_else() -> None:
     assert exported(ukey_emulator.module_path()) == {f.name for f in FUNCTIONS.values()}
-    assert exported(ukey_emulator.record_module_path()) == {"C_GetFunctionList"}
+    assert exported(ukey_emulator.record_module_path()) == {
+        "C_GetFunctionList",
+        "C_GetInterface",
+        "C_GetInterfaceList",
+    }
 
 
 def test_the_module_needs_no_library_but_libc() -> None:
@@ -116,7 +120,10 @@ def test_the_recorder_writes_a_line_for_each_call_and_no_secret(tmp_path: Path) 
         (3, "C_Sign", 0),
         (4, "C_Finalize", 0),
     ]
-    assert all(set(line) == {"n", "function", "rv", "us", "pid"} for line in lines)
+    assert all(
+        set(line) == {"time", "pid", "tid", "program", "n", "function", "rv", "us"}
+        for line in lines
+    )
     assert all(0 <= line["us"] < 10_000_000 for line in lines)
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
     assert "secret" not in written.read_text()
