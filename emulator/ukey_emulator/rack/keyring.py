@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ukey_emulator.chip import Chip, Refusal, copying
 from ukey_emulator.chip.chip import Factory
-from ukey_emulator.chip.store import UNFINISHED
+from ukey_emulator.chip.store import UNFINISHED, delete
 from ukey_emulator.profiles import DEFAULT, Profile, ProfileError
 from ukey_emulator.slots import Slot, Slots
 
@@ -19,7 +19,6 @@ from .home import BAD_ARGUMENT, RackError
 from .snapshots import SnapshotInfo, Snapshots
 
 _SUFFIX = ".ukey"
-_LOG = ("-wal", "-shm", "-journal")  # what SQLite may have beside the file of a key
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LABEL_BYTES = 32
 _TRIES = range(1, 256)
@@ -214,7 +213,7 @@ class Keyring:
             self._pull(key)
             self._slots.remove(key.slot)
             del self._keys[name]
-            self._delete(key.path)
+            delete(key.path, lasting=self._lasting)
 
     def _get(self, name: str) -> _Key:
         try:
@@ -232,17 +231,11 @@ class Keyring:
         except Refusal as refusal:
             raise RackError(f"the key cannot be opened: {refusal.why}") from refusal
 
-    @staticmethod
-    def _delete(path: Path) -> None:
-        """Delete the file of a key, and after it what only belongs to that."""
-        for part in ("", *_LOG):
-            path.with_name(path.name + part).unlink(missing_ok=True)
-
     def _made(self, name: str, path: Path, make: Callable[[], Chip]) -> KeyInfo:
         try:
             chip = make()
         except Refusal as refusal:
-            self._delete(path)
+            delete(path, lasting=self._lasting)
             raise RackError(f"the key cannot be made: {refusal.why}") from refusal
         return self._hold(name, path, chip).info()
 

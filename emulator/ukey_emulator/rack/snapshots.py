@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ukey_emulator.chip import Refusal
-from ukey_emulator.chip.store import UNFINISHED, write
+from ukey_emulator.chip.store import UNFINISHED, delete, write
 
 from .home import BAD_ARGUMENT, RackError
 
@@ -119,7 +119,7 @@ class Snapshots:
         """Delete a snapshot for good."""
         path = self._get(name).path
         try:
-            path.unlink(missing_ok=True)
+            delete(path, lasting=self._lasting)
         except OSError as error:
             raise RackError(
                 f"the snapshot {name} cannot be removed: {path}: {error.strerror}"

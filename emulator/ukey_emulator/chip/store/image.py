@@ -24,6 +24,7 @@ VERSION = 2
 UNFINISHED = ".part"
 """What the name of a file ends in that is being written: who finds one later may delete it."""
 
+_LOGS = ("-wal", "-shm", "-journal")  # what SQLite may have beside the file of a key
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Read and write version of a file with a write-ahead log, and of one without (SQLite file format
 # §1.3.3): a file marked so needs no conversion, and memory can hold only one that is not.
@@ -72,6 +73,17 @@ def write(path: Path, image: bytes, *, lasting: bool, made: int | None = None) -
     except OSError as error:
         code = CKR.DEVICE_MEMORY if error.errno in _NO_ROOM else CKR.DEVICE_ERROR
         raise Refusal(code, f"{path}: {error.strerror}") from error
+
+
+def delete(path: Path, *, lasting: bool) -> None:
+    """Delete the file of a key, and after it what only belongs to that; OSError.
+
+    A file that is `lasting` does not come back when the power goes.
+    """
+    for part in ("", *_LOGS):
+        path.with_name(path.name + part).unlink(missing_ok=True)
+    if lasting:
+        _wait_for_disk(path.parent)
 
 
 def _write(path: Path, content: bytes, *, lasting: bool, made: int | None) -> None:
