@@ -151,11 +151,14 @@ def list_keys(home: Path | None, *, as_json: bool) -> None:
 @key.command("plug")
 @_home_option
 @_json_option
+@click.option(
+    "--slot", type=click.IntRange(0), metavar="N", help="Into slot N.  [default: its own]"
+)
 @click.argument("name")
-def plug_key(home: Path | None, name: str, *, as_json: bool) -> None:
-    """Plug the key NAME in."""
+def plug_key(home: Path | None, name: str, slot: int | None, *, as_json: bool) -> None:
+    """Plug the key NAME in; into another key's slot, it is another token there."""
     with _remote(home, as_json=as_json) as remote:
-        _show([remote.plug(name)], as_json=as_json)
+        _show([remote.plug(name, slot)], as_json=as_json)
 
 
 @key.command("unplug")

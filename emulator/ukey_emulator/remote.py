@@ -34,7 +34,7 @@ class RemoteError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """A key of the rack; `slot` is the number of the slot that it belongs into."""
+    """A key of the rack; `slot` is the number of the slot that it is in, or belongs into."""
 
     name: str
     label: str
@@ -158,9 +158,10 @@ class Remote:
             )
         )
 
-    def plug(self, name: str) -> KeyInfo:
-        """Plug a key in."""
-        return KeyInfo(**self._ask("key.plug", name=name))
+    def plug(self, name: str, slot: int | None = None) -> KeyInfo:
+        """Plug a key in, into the slot of that number or else its own."""
+        wanted = {} if slot is None else {"slot": slot}
+        return KeyInfo(**self._ask("key.plug", name=name, **wanted))
 
     def unplug(self, name: str) -> KeyInfo:
         """Pull a key out."""

@@ -12,6 +12,7 @@ class Slot:
     """One slot, with a key in it or without; its name is that of the key it is for.
 
     `reader` is what the reader is called that its key brings along, empty if it brings none.
+    `key` is the name of the one that is in it, which may be another one, and empty if none is.
     `changes` counts how often a key was plugged in or pulled out, `sessions` how many sessions
     all applications together have open with the key that is in it now.
     """
@@ -21,14 +22,15 @@ class Slot:
         self.name = name
         self.reader = reader
         self.chip: Chip | None = None
+        self.key = ""
         self.changes = 0
         self.sessions = 0
         self._lock = threading.Lock()
 
-    def hold(self, chip: Chip | None) -> None:
-        """Take a key, or none; sessions with the one that was there have ended."""
+    def hold(self, chip: Chip | None, key: str = "") -> None:
+        """Take a key of a name, or none; sessions with the one that was there have ended."""
         with self._lock:
-            self.chip = chip
+            self.chip, self.key = chip, key
             self.changes += 1
             self.sessions = 0
 
@@ -85,9 +87,9 @@ class Slots:
             self._slots = {n: kept for n, kept in self._slots.items() if kept is not slot}
         self._tell(slot)
 
-    def plug(self, slot: Slot, chip: Chip) -> None:
-        """Put a key into a slot."""
-        self._hold(slot, chip)
+    def plug(self, slot: Slot, chip: Chip, key: str = "") -> None:
+        """Put a key into a slot; by its name it is another one than the slot is for."""
+        self._hold(slot, chip, key or slot.name)
         self._tell(slot)
 
     def unplug(self, slot: Slot) -> None:
@@ -126,6 +128,6 @@ class Slots:
             watcher(slot)
         self.wake()
 
-    def _hold(self, slot: Slot, chip: Chip | None) -> None:
+    def _hold(self, slot: Slot, chip: Chip | None, key: str = "") -> None:
         with self.epoch.change():
-            slot.hold(chip)
+            slot.hold(chip, key)

@@ -15,6 +15,7 @@ _NEW_KEY = Text(64, null=True)
 _NEW_SNAPSHOT = Text(80, null=True)
 _LABEL = Text(32, null=True)
 _PIN = Text(64)
+_SLOT = Number(0, 65535)
 
 
 def commands(rack: "Rack") -> dict[str, Command]:
@@ -42,7 +43,7 @@ def commands(rack: "Rack") -> dict[str, Command]:
         "key.new_from": Command(
             keys.new_from, {"snapshot": _SNAPSHOT, "name": _NEW_KEY, "label": _LABEL}
         ),
-        "key.plug": Command(keys.plug, {"name": _KEY}),
+        "key.plug": Command(keys.plug, {"name": _KEY, "slot": _SLOT}),
         "key.unplug": Command(keys.unplug, {"name": _KEY}),
         "key.snapshot": Command(keys.snapshot, {"name": _KEY, "snapshot": _NEW_SNAPSHOT}),
         "key.rewind": Command(keys.rewind, {"name": _KEY, "snapshot": _NEW_SNAPSHOT}),

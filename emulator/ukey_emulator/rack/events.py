@@ -16,7 +16,8 @@ class Events:
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
         self._lock = threading.Lock()
-        self._serials: dict[Slot, str | None] = {}  # of the keys that are in, None where none is
+        # Names and serial numbers of the keys that are in, None where none is.
+        self._held: dict[Slot, tuple[str, str | None]] = {}
         self._entries: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._last = 0
         slots.watch(self._note)
@@ -29,23 +30,24 @@ class Events:
     def _note(self, slot: Slot) -> None:
         with self._lock:
             chip = slot.chip
-            before = self._serials.get(slot)
+            empty = slot.name, None
+            key, serial = self._held.get(slot, empty)
             if self._slots.get(slot.number) is not slot:
-                self._serials.pop(slot, None)
-                event, serial = "removed", None
+                self._held.pop(slot, None)
+                event, (key, serial) = "removed", empty
             elif chip is not None:
-                event, serial = "plugged", chip.identity.serial
-                self._serials[slot] = serial
+                event, key, serial = "plugged", slot.key, chip.identity.serial
+                self._held[slot] = key, serial
             else:
-                event, serial = ("added" if slot not in self._serials else "unplugged"), before
-                self._serials[slot] = None
+                event = "unplugged" if slot in self._held else "added"
+                self._held[slot] = empty
             self._last += 1
             self._entries.append(
                 {
                     "n": self._last,
                     "time": time.time(),
                     "event": event,
-                    "key": slot.name,
+                    "key": key,
                     "slot": slot.number,
                     "serial": serial,
                 }

@@ -15,6 +15,7 @@ Code = Literal[
     "unknown_command",
     "bad_argument",
     "no_such_key",
+    "no_such_slot",
     "key_exists",
     "no_such_snapshot",
     "snapshot_exists",

@@ -26,7 +26,7 @@ _TRIES = range(1, 256)
 
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """A key as the control port tells of it; `slot` is the number of its slot."""
+    """A key as the control port tells of it; `slot` is where it is, or belongs into."""
 
     name: str
     label: str
@@ -39,14 +39,15 @@ class KeyInfo:
 class _Key:
     name: str
     path: Path
+    own: Slot
     slot: Slot
     serial: str
     label: str
+    chip: Chip | None = None
 
     def info(self) -> KeyInfo:
-        chip = self.slot.chip
-        label = self.label if chip is None else chip.label
-        return KeyInfo(self.name, label, self.serial, self.slot.number, chip is not None)
+        label = self.label if self.chip is None else self.chip.label
+        return KeyInfo(self.name, label, self.serial, self.slot.number, self.chip is not None)
 
 
 class Keyring:
@@ -191,12 +192,20 @@ class Keyring:
                 )
             return self._put_back(key, image)
 
-    def plug(self, name: str) -> KeyInfo:
-        """Plug a key in; one that is in stays in."""
+    def plug(self, name: str, slot: int | None = None) -> KeyInfo:
+        """Plug a key in, into a slot of that number or else its own; one that is in stays in.
+
+        From another slot it is pulled out before. A slot that has another key in it is refused.
+        """
         with self._lock:
             key = self._get(name)
-            if key.slot.chip is None:
-                self._slots.plug(key.slot, self._open(key.path))
+            if key.chip is not None and slot in (None, key.slot.number):
+                return key.info()
+            wanted = key.own if slot is None else self._slot(slot)
+            if wanted.chip is not None:
+                raise RackError(f"{wanted.key} is in slot {wanted.number}: pull it out first")
+            self._pull(key)
+            self._put(key, wanted, self._open(key.path))
             return key.info()
 
     def unplug(self, name: str) -> KeyInfo:
@@ -210,8 +219,10 @@ class Keyring:
         """Pull a key out and delete it for good, with its slot."""
         with self._lock:
             key = self._get(name)
+            if key.own.chip is not None and key.own.key != name:
+                raise RackError(f"{key.own.key} is in the slot of {name}: pull it out first")
             self._pull(key)
-            self._slots.remove(key.slot)
+            self._slots.remove(key.own)
             del self._keys[name]
             delete(key.path, lasting=self._lasting)
 
@@ -221,6 +232,13 @@ class Keyring:
         except KeyError:
             known = ", ".join(self._keys) or "none"
             raise RackError(f"there is no key {name}; there are: {known}", "no_such_key") from None
+
+    def _slot(self, number: int) -> Slot:
+        slot = self._slots.get(number)
+        if slot is None:
+            known = ", ".join(str(each.number) for each in self._slots) or "none"
+            raise RackError(f"there is no slot {number}; there are: {known}", "no_such_slot")
+        return slot
 
     def _insert(self, name: str, path: Path) -> None:
         self._hold(name, path, self._open(path))
@@ -241,17 +259,16 @@ class Keyring:
 
     def _image(self, key: _Key) -> bytes:
         """Give a key as it is between two changes, whether it is plugged in or not."""
-        chip = key.slot.chip
         try:
-            if chip is not None:
-                return chip.image()
+            if key.chip is not None:
+                return key.chip.image()
             with closing(self._open(key.path)) as resting:
                 return resting.image()
         except Refusal as refusal:
             raise RackError(f"the key cannot be copied: {refusal.why}") from refusal
 
     def _put_back(self, key: _Key, image: bytes) -> KeyInfo:
-        plugged = key.slot.chip is not None
+        slot = None if key.chip is None else key.slot
         self._pull(key)
         try:
             copying.put_back(key.path, image, lasting=self._lasting)
@@ -260,24 +277,28 @@ class Keyring:
         finally:
             chip = self._open(key.path)
             key.label = chip.label
-            if plugged:
-                self._slots.plug(key.slot, chip)
+            if slot is not None:
+                self._put(key, slot, chip)
             else:
                 chip.close()
         return key.info()
 
     def _hold(self, name: str, path: Path, chip: Chip) -> _Key:
         slot = self._slots.add(name, chip.identity.reader)
-        key = _Key(name, path, slot, chip.identity.serial, chip.label)
+        key = _Key(name, path, slot, slot, chip.identity.serial, chip.label)
         self._keys[name] = key
-        self._slots.plug(slot, chip)
+        self._put(key, slot, chip)
         return key
 
+    def _put(self, key: _Key, slot: Slot, chip: Chip) -> None:
+        key.chip, key.slot = chip, slot
+        self._slots.plug(slot, chip, key.name)
+
     def _pull(self, key: _Key) -> None:
-        chip = key.slot.chip
+        chip, slot = key.chip, key.slot
         if chip is not None:
-            key.label = chip.label
-            self._slots.unplug(key.slot)
+            key.chip, key.slot, key.label = None, key.own, chip.label
+            self._slots.unplug(slot)
             chip.close()
 
     def _free(self, name: str | None) -> str:
