@@ -12,7 +12,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypedDict
+from typing import Any, Self, TypedDict, TypeVar
+
+Info = TypeVar("Info")
 
 _VERSION = 1  # of the control port, see rack/CONTROL.md
 _PATIENCE = 30.0  # seconds that an answer may take
@@ -91,9 +93,21 @@ class Event(TypedDict):
 
 
 class Remote:
-    """A connection to the control port of the rack that serves `home`.
+    """A connection to the control port of the rack that serves `home`; CONTROL.md is the protocol.
 
-    Everything raises RemoteError when the rack refuses or has gone.
+    To drive a rack that `ukey rack` or `ukey run` has started, or a RackProcess:
+
+        with Remote(Path(os.environ["UKEY_HOME"])) as rack:
+            key = rack.new_key(label="mine")          # plugged in, PIN 123456
+            snapshot = rack.snapshot(key.name)
+            rack.unplug(key.name)
+            rack.rewind(key.name, snapshot.name)
+            for call in rack.follow_trace():          # as programs make them
+                print(call["function"], call["rv"])
+
+    Everything raises RemoteError when the rack refuses (`code` says why) or has gone (`gone`).
+    One connection is for one thread; there may be many connections. `close`, or leaving the
+    block, hangs up; the rack and its keys go on.
     """
 
     def __init__(self, home: Path) -> None:
@@ -122,11 +136,11 @@ class Remote:
 
     def hello(self) -> RackInfo:
         """Ask the rack what it is and what it can do."""
-        return RackInfo(**self._ask("hello"))
+        return _known(RackInfo, self._ask("hello"))
 
     def keys(self) -> list[KeyInfo]:
         """List the keys of the rack."""
-        return [KeyInfo(**key) for key in self._ask("key.list")]
+        return [_known(KeyInfo, key) for key in self._ask("key.list")]
 
     def new_key(
         self,
@@ -145,8 +159,9 @@ class Remote:
         """
         if str(profile).endswith(".toml"):
             profile = Path(profile).absolute()  # the rack may stand in another folder
-        return KeyInfo(
-            **self._ask(
+        return _known(
+            KeyInfo,
+            self._ask(
                 "key.new",
                 name=name,
                 label=label,
@@ -155,17 +170,17 @@ class Remote:
                 tries=tries,
                 initialized=initialized,
                 profile=str(profile),
-            )
+            ),
         )
 
     def plug(self, name: str, slot: int | None = None) -> KeyInfo:
         """Plug a key in, into the slot of that number or else its own."""
         wanted = {} if slot is None else {"slot": slot}
-        return KeyInfo(**self._ask("key.plug", name=name, **wanted))
+        return _known(KeyInfo, self._ask("key.plug", name=name, **wanted))
 
     def unplug(self, name: str) -> KeyInfo:
         """Pull a key out."""
-        return KeyInfo(**self._ask("key.unplug", name=name))
+        return _known(KeyInfo, self._ask("key.unplug", name=name))
 
     def remove(self, name: str) -> None:
         """Delete a key for good."""
@@ -175,26 +190,26 @@ class Remote:
         self, snapshot: str, *, name: str | None = None, label: str | None = None
     ) -> KeyInfo:
         """Make a key that is as a snapshot is, but for its serial number, and plug it in."""
-        return KeyInfo(**self._ask("key.new_from", snapshot=snapshot, name=name, label=label))
+        return _known(KeyInfo, self._ask("key.new_from", snapshot=snapshot, name=name, label=label))
 
     def reset(self, name: str) -> KeyInfo:
         """Have a key be as it left the factory; for programs it is a pull and a plug."""
-        return KeyInfo(**self._ask("key.reset", name=name))
+        return _known(KeyInfo, self._ask("key.reset", name=name))
 
     def snapshot(self, name: str, snapshot: str | None = None) -> SnapshotInfo:
         """Copy a key as it is now, under a name; NAME-1, NAME-2… if none is given."""
-        return SnapshotInfo(**self._ask("key.snapshot", name=name, snapshot=snapshot))
+        return _known(SnapshotInfo, self._ask("key.snapshot", name=name, snapshot=snapshot))
 
     def rewind(self, name: str, snapshot: str | None = None) -> KeyInfo:
         """Put a key back into a snapshot's state, its own newest if none is given.
 
         For programs it is a pull and a plug.
         """
-        return KeyInfo(**self._ask("key.rewind", name=name, snapshot=snapshot))
+        return _known(KeyInfo, self._ask("key.rewind", name=name, snapshot=snapshot))
 
     def snapshots(self) -> list[SnapshotInfo]:
         """List the snapshots, the oldest first."""
-        return [SnapshotInfo(**each) for each in self._ask("snapshot.list")]
+        return [_known(SnapshotInfo, each) for each in self._ask("snapshot.list")]
 
     def remove_snapshot(self, name: str) -> None:
         """Delete a snapshot for good; keys made from it stay."""
@@ -278,6 +293,11 @@ class Remote:
                 "what answers is no rack, or one of another version", "version"
             ) from error
         raise refusal
+
+
+def _known(kind: type[Info], told: dict[str, Any]) -> Info:
+    """Take what we know; a newer rack of this version may tell more."""
+    return kind(**{name: told[name] for name in kind.__annotations__ if name in told})
 
 
 class RackProcess:

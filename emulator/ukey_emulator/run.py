@@ -21,13 +21,21 @@ _NOT_STARTED = 126
 _SIGNALLED = 128
 
 
+class NotStartedError(Exception):
+    """The program cannot be started; `status` is what a shell would end with."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def run_with_keys(command: Sequence[str], keys: int, profile: str, *, pcscd: bool = False) -> int:
     """Run a program with `keys` fresh keys of a profile plugged in; give its exit code.
 
     Its environment has UKEY_HOME, PKCS11_MODULE, PCSCLITE_CSOCK_NAME and of the first key
     UKEY_PIN, UKEY_SO_PIN and UKEY_LABEL; with `pcscd` the third leads to a real pcscd that has
     the keys in its readers. Everything is gone afterwards. RackError if the rack cannot run or the
-    profile is of no use.
+    profile is of no use, NotStartedError if the program cannot be started.
     """
     with tempfile.TemporaryDirectory(prefix="ukey-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
@@ -57,10 +65,12 @@ def _environment(home: Path, keys: list[KeyInfo]) -> dict[str, str]:
 def _run(command: Sequence[str], environment: dict[str, str]) -> int:
     try:
         child = subprocess.Popen(command, env=environment)
-    except FileNotFoundError:
-        return _complain(f"there is no program {command[0]}", _NOT_FOUND)
+    except FileNotFoundError as error:
+        raise NotStartedError(f"there is no program {command[0]}", _NOT_FOUND) from error
     except OSError as error:
-        return _complain(f"{command[0]} cannot be started: {error.strerror}", _NOT_STARTED)
+        raise NotStartedError(
+            f"{command[0]} cannot be started: {error.strerror}", _NOT_STARTED
+        ) from error
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         del frame
@@ -72,8 +82,3 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> int:
         signal.signal(number, pass_on)
     code = child.wait()
     return _SIGNALLED - code if code < 0 else code
-
-
-def _complain(message: str, code: int) -> int:
-    os.write(2, f"ukey run: {message}\n".encode())
-    return code

@@ -31,8 +31,8 @@ class Place:
     help: str
 
 
-def _emulator(text: str) -> Place:
-    return Place("ukey_emulator.cli", EMULATOR, text)
+def _emulator(name: str, text: str) -> Place:
+    return Place(f"ukey_emulator.cli.{name}", EMULATOR, text)
 
 
 def _holder(text: str) -> Place:
@@ -44,11 +44,11 @@ def _lab(name: str, text: str) -> Place:
 
 
 COMMANDS: dict[str, Place] = {
-    "run": _emulator("Run a program with a private rack of fresh keys."),
-    "module": _emulator("Print the path of the PKCS#11 module."),
-    "rack": _emulator("Run a rack of keys in the foreground."),
-    "key": _emulator("Make, list, plug and unplug keys of the running rack."),
-    "trace": _emulator("Show the calls that reached the keys."),
+    "run": _emulator("run", "Run a program with a private rack of fresh keys."),
+    "module": _emulator("module", "Print the path of the PKCS#11 module."),
+    "rack": _emulator("rack", "Run a rack of keys in the foreground."),
+    "key": _emulator("key", "Make, list, plug, unplug and copy keys of the running rack."),
+    "trace": _emulator("trace", "Show the calls that reached the keys."),
     "certs": _holder("我的证书: list the certificates on the key."),
     "login": _holder("登录: log in to the portal with the key."),
     "bind": _holder("CA用户绑定: bind the certificate to the unit's account."),

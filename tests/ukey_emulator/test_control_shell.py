@@ -2,18 +2,21 @@
 
 import json
 import os
+import pkgutil
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from ukey_emulator import module_path, rack
-from ukey_emulator.remote import RackProcess
+from ukey_emulator import cli, module_path, rack
+from ukey_emulator.remote import RackProcess, Remote
 
 DOCUMENT = Path(rack.__file__).with_name("CONTROL.md")
 UKEY = Path(sys.executable).with_name("ukey")
@@ -23,6 +26,10 @@ UKEY = Path(sys.executable).with_name("ukey")
 def running() -> Iterator[RackProcess]:
     with RackProcess.start() as rack_process:
         yield rack_process
+
+
+def caught(*words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([UKEY, *words], capture_output=True, text=True, timeout=60, check=False)
 
 
 def ukey(running: RackProcess, *words: str, code: int = 0) -> Any:
@@ -80,6 +87,55 @@ def test_every_command_speaks_json(running: RackProcess) -> None:
     (error,) = ukey(running, "key", "plug", "mine", "--json", code=1)
     assert error["error"]["code"] == "no_such_key"
     assert ukey(running, "trace", "--json") == []
+
+
+def leaves(command: click.Command) -> Iterator[click.Command]:
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            yield from leaves(each)
+    else:
+        yield command
+
+
+def test_no_command_is_without_json() -> None:
+    modules = [name for _, name, _ in pkgutil.iter_modules(cli.__path__) if name != "asking"]
+    assert {"key", "rack", "run", "trace"} <= set(modules)
+    for name in modules:
+        for command in leaves(getattr(import_module(f"{cli.__name__}.{name}"), name)):
+            options = {option for each in command.params for option in each.opts}
+            assert "--json" in options, (name, command.name)
+
+
+def test_a_rack_tells_its_environment(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [UKEY, "rack", "--json", "--home", tmp_path], stdout=subprocess.PIPE
+    ) as rack_process:
+        try:
+            assert rack_process.stdout is not None
+            told = json.loads(rack_process.stdout.readline())
+            assert told["keys"] == 0
+            assert told["environment"]["UKEY_HOME"] == str(tmp_path)
+            with Remote(tmp_path) as remote:
+                assert remote.hello().home == str(tmp_path)
+            second = caught("rack", "--json", "--home", str(tmp_path))
+            error = json.loads(second.stderr)["error"]
+            assert error["code"] == "refused"
+            assert "runs already" in error["message"]
+            rack_process.terminate()
+            assert rack_process.wait(20) == 0
+        finally:
+            rack_process.kill()
+
+
+def test_a_program_that_is_not_there_is_told_in_json() -> None:
+    done = caught("run", "--json", "--", "/no/such", "--json")
+    assert (done.returncode, done.stdout) == (127, "")
+    assert json.loads(done.stderr)["error"]["code"] == "not_started"
+
+
+def test_the_options_after_a_program_are_its_own() -> None:
+    done = caught("run", "echo", "--json", "--keys", "--help")
+    assert (done.returncode, done.stdout) == (0, "--json --keys --help\n")
 
 
 def test_no_rack_is_told_in_json_as_well(tmp_path: Path) -> None:

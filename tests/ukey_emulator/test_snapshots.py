@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from program import PIN, SO_PIN, Program, attributes
 
 from ukey_emulator.chip import Chip
-from ukey_emulator.cli import key as key_commands
+from ukey_emulator.cli.key import key as key_commands
 from ukey_emulator.cryptoki.face import Face
 from ukey_emulator.rack.home import RackError
 from ukey_emulator.rack.keyring import Keyring
