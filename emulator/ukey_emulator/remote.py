@@ -68,6 +68,46 @@ class RackInfo:
     commands: dict[str, dict[str, str]]
 
 
+class Pin(TypedDict):
+    """How many tries a PIN has left, of how many."""
+
+    left: int
+    tries: int
+
+
+class Use(TypedDict):
+    """A program with sessions on a key; `login` is user, SO or None."""
+
+    pid: int
+    program: str
+    sessions: int
+    login: str | None
+
+
+class SlotStatus(TypedDict):
+    """A slot: `name` is that of the key it is for, `key` of the one in it, None where none is."""
+
+    slot: int
+    name: str
+    key: str | None
+    label: str | None
+    serial: str | None
+    user: Pin | None
+    so: Pin | None
+    programs: list[Use]
+    card: bool
+
+
+class Status(TypedDict):
+    """A rack as it is now; `keys` and `programs` are how many, `calls` how many so far."""
+
+    home: str
+    keys: int
+    programs: int
+    calls: int
+    slots: list[SlotStatus]
+
+
 class Call(TypedDict):
     """A call of a program (`pid`, `program`) or a command of a card; `us` is microseconds."""
 
@@ -214,6 +254,11 @@ class Remote:
     def remove_snapshot(self, name: str) -> None:
         """Delete a snapshot for good; keys made from it stay."""
         self._ask("snapshot.remove", name=name)
+
+    def status(self) -> Status:
+        """Tell what the rack looks like now: slots, keys, PIN tries, who is logged in."""
+        told: Status = self._ask("rack.status")
+        return told
 
     def trace(self, since: int = 0) -> list[Call]:
         """Give the calls that the rack has seen after number `since`, PINs blanked."""

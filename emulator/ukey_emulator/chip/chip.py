@@ -234,6 +234,10 @@ class Chip:
             if not any(self._users.values()):
                 self._master = None
 
+    def logins(self, role: Role) -> int:
+        """Tell how many have logged in and not out again."""
+        return self._users[role]
+
     def verify_pin(self, role: Role, pin: bytes) -> None:
         """Check a PIN and change nothing but its counter."""
         with self._lock:

@@ -3,6 +3,7 @@
 import itertools
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
 from ukey_emulator.chip import Chip, Refusal, Role
@@ -136,6 +137,10 @@ class Application:
     def sessions(self, chip: Chip) -> list[Session]:
         """Give all sessions with a key."""
         return [session for session in list(self._sessions.values()) if session.chip is chip]
+
+    def in_use(self) -> dict[Chip, int]:
+        """Tell how many sessions there are with each key that is used."""
+        return Counter(session.chip for session in list(self._sessions.values()))
 
     def close_session(self, session: Session) -> None:
         """Close a session; the last one with a key ends the login."""

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from .arguments import Flag, Number, Text
 from .requests import Command, numbered
+from .status import status
 
 if TYPE_CHECKING:
     from .rack import Rack
@@ -51,6 +52,7 @@ def commands(rack: "Rack") -> dict[str, Command]:
         "key.remove": Command(keys.remove, {"name": _KEY}),
         "snapshot.list": Command(keys.snapshots),
         "snapshot.remove": Command(keys.remove_snapshot, {"name": _SNAPSHOT}),
+        "rack.status": Command(lambda: status(rack)),
         **numbered("trace", rack.trace.since),
         **numbered("events", rack.events.since),
     }

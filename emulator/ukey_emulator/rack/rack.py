@@ -8,6 +8,7 @@ from typing import Self
 
 from ukey_emulator.card.card import Card
 from ukey_emulator.chip import Chip
+from ukey_emulator.cryptoki.application import Application
 from ukey_emulator.cryptoki.face import Face
 from ukey_emulator.readers.links import Links
 from ukey_emulator.readers.manager import SOCKET_NAME as READERS_SOCKET
@@ -93,6 +94,15 @@ class Rack:
                 yield daemon.socket
         finally:
             daemon.stop()
+
+    @property
+    def slots(self) -> Slots:
+        """The slots, with the keys in them."""
+        return self._slots
+
+    def applications(self) -> list[Application]:
+        """Give the programs that are there, as the PKCS#11 face has them."""
+        return self._module.applications()
 
     def __enter__(self) -> Self:
         self.start()

@@ -4,6 +4,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from ukey_emulator.cryptoki.wire import WireError
 from ukey_emulator.door import Door, hang_up
@@ -100,6 +101,11 @@ class ModuleServer:
         """Bind the socket and begin to answer."""
         self._door = Door(self._home.listen(SOCKET_NAME), self._serve, is_ours, "ukey-module")
         self._door.open()
+
+    def applications(self) -> list[Any]:
+        """Give what the face has given for each program that is there."""
+        with self._lock:
+            return [each.face_application for each in self._applications.values()]
 
     def stop(self) -> None:
         """Hang up on everyone; the threads of calls that still run are waited for a while."""

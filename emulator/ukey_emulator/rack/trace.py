@@ -92,6 +92,14 @@ class Trace:
         """Note a command that a card has answered; whose it was, no card knows."""
         self._entries.append((next(self._numbers), time.time(), exchange))
 
+    @property
+    def last(self) -> int:
+        """The number of the last call, 0 while there is none."""
+        try:
+            return int(self._entries[-1][0])
+        except IndexError:
+            return 0
+
     def since(self, number: int, most: int = _KEPT) -> list[dict[str, Any]]:
         """Give at most so many calls after that number, oldest first, as JSON can hold them.
 
