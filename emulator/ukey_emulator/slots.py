@@ -6,21 +6,26 @@ from contextlib import contextmanager
 
 from ukey_emulator.chip import Chip
 from ukey_emulator.epoch import Epoch
+from ukey_emulator.profiles import SlotFacts
+
+_USUAL = SlotFacts()
 
 
 class Slot:
     """One slot, with a key in it or without; its name is that of the key it is for.
 
-    `reader` is what the reader is called that its key brings along, empty if it brings none.
+    `reader` is what the reader is called that its key brings along, empty if it brings none;
+    `facts` are what programs are told of the slot, which stay when the key is pulled out.
     `key` is the name of the one that is in it, which may be another one, and empty if none is.
     `changes` counts how often a key was plugged in or pulled out, `sessions` how many sessions
     all applications together have open with the key that is in it now.
     """
 
-    def __init__(self, number: int, name: str, reader: str) -> None:
+    def __init__(self, number: int, name: str, reader: str, facts: SlotFacts) -> None:
         self.number = number
         self.name = name
         self.reader = reader
+        self.facts = facts
         self.chip: Chip | None = None
         self.key = ""
         self.changes = 0
@@ -43,7 +48,7 @@ class Slot:
     @property
     def description(self) -> str:
         """What is told of it to people."""
-        return f"ukeylab slot of {self.name}"
+        return self.facts.description.replace("{name}", self.name)
 
     @contextmanager
     def closed(self) -> Iterator[bool]:
@@ -72,10 +77,10 @@ class Slots:
         """Give the slot of that number, None if there is none."""
         return self._slots.get(number)
 
-    def add(self, name: str, reader: str = "") -> Slot:
+    def add(self, name: str, reader: str = "", facts: SlotFacts = _USUAL) -> Slot:
         """Add an empty slot, for a key that may bring a reader along."""
         with self._changed:
-            slot = Slot(max(self._slots, default=-1) + 1, name, reader)
+            slot = Slot(max(self._slots, default=-1) + 1, name, reader, facts)
             self._slots = {**self._slots, slot.number: slot}
         self._tell(slot)
         return slot

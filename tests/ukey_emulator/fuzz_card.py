@@ -16,7 +16,7 @@ from ukey_emulator.card.card import Card, Exchange
 from ukey_emulator.card.piv.applet import PivApplet
 from ukey_emulator.card.status import CardRefusal
 from ukey_emulator.chip import Chip, PinRefusal, Role
-from ukey_emulator.chip.chip import Factory
+from ukey_emulator.chip.factory import Factory
 from ukey_emulator.epoch import Epoch
 
 COMMAND, OBJECTS, TALK, TRUSTED_TALK = range(4)

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from program import PIN, ROOM, SO_PIN, Program, attributes
 
-from ukey_emulator.chip.chip import Chip, Factory
+from ukey_emulator.chip.chip import Chip
+from ukey_emulator.chip.factory import Factory
 from ukey_emulator.chip.mechanisms import MECHANISMS, Mechanism
 from ukey_emulator.chip.objects.rules import TABLES
 from ukey_emulator.cryptoki import wire
 from ukey_emulator.cryptoki.face import Face
 from ukey_emulator.cryptoki.wire import Out
+from ukey_emulator.profiles import Profile
 from ukey_emulator.slots import Slots
 from ukey_emulator.terms import CKF, CKM, CKO, CKR, CKU
 
@@ -150,7 +152,8 @@ def test_parameters_of_no_sense_are_refused_and_harm_nothing(program: Program, k
 def test_a_key_without_some_mechanisms(tmp_path: Path) -> None:
     without = (CKM.AES_ECB, CKM.SHA_1, CKM.EC_KEY_PAIR_GEN)
     path = tmp_path / "key"
-    Chip.make(path, "1", "label", Factory.of(PIN, SO_PIN, 10), without=without).close()
+    profile = Profile.of({"mechanisms": {"off": [f"CKM_{kind.name}" for kind in without]}}, path)
+    Chip.make(path, "1", "label", Factory.of(PIN, SO_PIN, 10), profile=profile.facts).close()
     chip = Chip.open(path)
     slots = Slots()
     slots.plug(slots.add("slot"), chip)

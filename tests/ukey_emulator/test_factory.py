@@ -7,7 +7,7 @@ import pytest
 from program import PIN, SO_PIN
 
 from ukey_emulator.chip import Chip, PinRefusal, Refusal, Role, making
-from ukey_emulator.chip.chip import Factory
+from ukey_emulator.chip.factory import Factory
 from ukey_emulator.chip.objects.kinds import TRUE, number
 from ukey_emulator.chip.pins import DEFAULT_PINS
 from ukey_emulator.chip.store import Store

@@ -17,7 +17,7 @@ import pytest
 from program import PIN, SO_PIN
 
 from ukey_emulator.chip import Chip, Refusal, Role, making
-from ukey_emulator.chip.chip import Factory
+from ukey_emulator.chip.factory import Factory
 from ukey_emulator.chip.objects import Object
 from ukey_emulator.chip.objects.kinds import FALSE, TRUE, number
 from ukey_emulator.chip.store import Store

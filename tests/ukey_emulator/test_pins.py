@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 from program import PIN, ROOM, SO_PIN, Program, attributes
 
 from ukey_emulator.chip import Chip, PinRefusal, Refusal, Role
-from ukey_emulator.chip.chip import Factory
+from ukey_emulator.chip.factory import Factory
 from ukey_emulator.chip.pins import PinRecord
 from ukey_emulator.cryptoki.wire import Mechanism, Out
 from ukey_emulator.rack.keyring import Keyring

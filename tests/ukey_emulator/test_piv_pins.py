@@ -18,7 +18,7 @@ from program import SO_PIN, Program
 
 from ukey_emulator.card.card import Card
 from ukey_emulator.chip import Chip, PinRefusal, Role
-from ukey_emulator.chip.chip import Factory
+from ukey_emulator.chip.factory import Factory
 from ukey_emulator.epoch import Epoch
 from ukey_emulator.terms import CKR, CKU
 

@@ -8,6 +8,7 @@ from program import SO_PIN, Program, attributes
 
 from ukey_emulator.chip import Chip
 from ukey_emulator.cryptoki.wire import Out
+from ukey_emulator.profiles import Profile
 from ukey_emulator.rack.keyring import Keyring
 from ukey_emulator.terms import CKA, CKM, CKO, CKP, CKR, CKU
 
@@ -95,7 +96,8 @@ def test_two_keys_have_objects_of_their_own(keyring: Keyring, program: Program) 
 def test_a_key_without_a_mechanism_claims_less(
     tmp_path: Path, without: CKM, missing: CKP | None
 ) -> None:
-    chip = Chip.make(tmp_path / "key", "1", "label", without=[without])
+    profile = Profile.of({"mechanisms": {"off": [f"CKM_{without.name}"]}}, tmp_path)
+    chip = Chip.make(tmp_path / "key", "1", "label", profile=profile.facts)
     asked = {CKA.CLASS: struct.pack("<Q", CKO.PROFILE)}
     found = {obj.attributes[CKA.PROFILE_ID] for obj in chip.find(asked, private=False)}
     chip.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ukey_emulator import module_path
-from ukey_emulator.profiles import DEFAULT, Profile, ProfileError
+from ukey_emulator.profiles import DEFAULT, Identity, Profile, ProfileError
 from ukey_emulator.remote import RackProcess, RemoteError
 from ukey_emulator.terms import CKM
 
@@ -51,15 +51,19 @@ def digest(home: Path, mechanism: str) -> str:
 
 
 def test_the_default_profile_switches_nothing_off() -> None:
-    assert Profile.load(DEFAULT) == Profile("default", frozenset())
+    assert Profile.load(DEFAULT).identity == Identity()
+    assert Profile.load(DEFAULT).facts == b""
 
 
 def test_a_file_may_leave_everything_out(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("")
-    assert Profile.load(str(path)) == Profile("mine", frozenset())
+    read = Profile.load(str(path))
+    assert (read.name, read.identity) == ("mine", Identity())
     path.write_text('name = "yours"\n' + OFF)
-    assert Profile.load(str(path)) == Profile("yours", frozenset({CKM.SHA_1, CKM.SHA_1_HMAC}))
+    read = Profile.load(str(path))
+    assert read.name == "yours"
+    assert read.identity == Identity(without=frozenset({CKM.SHA_1, CKM.SHA_1_HMAC}))
 
 
 @pytest.mark.parametrize(
@@ -73,16 +77,16 @@ def test_a_file_may_leave_everything_out(tmp_path: Path) -> None:
         ('mechanisms = "none"', "is a table"),
         ("[mechanism]", "no member 'mechanism'; close to it are: mechanisms"),
         ("[mechanisms]\nof = []", r"no member of \[mechanisms\] 'of'; close to it are: off"),
-        ("colour = 1", "no member 'colour'; there are: name, mechanisms, reader, card"),
+        ("colour = 1", "no member 'colour'; there are: name, about, token"),
         ("reader = 1", r"reader is a table: \[reader\]"),
         ("[reader]\nnam = 1", r"no member of \[reader\] 'nam'; close to it are: name"),
-        ("[reader]\nname = 1", "one line of at most 100 bytes"),
+        ("[reader]\nname = 1", r"name in \[reader\] is a string"),
         ('[reader]\nname = "a\\nb"', "one line of at most 100 bytes"),
         (f'[reader]\nname = "{"é" * 51}"', "one line of at most 100 bytes"),
         ("[card]\nmanagement = 3", r"management in \[card\] is one of: 3DES, AES-192"),
         ('[card]\nmanagement = "AES-256"', r"management in \[card\] is one of: 3DES, AES-192"),
         ("[card]\nfilled = 0", r"filled in \[card\] is true or false"),
-        ("[card]\natr = 1", "a string of hexadecimal digits"),
+        ("[card]\natr = 1", "atr in .card. is a string"),
         ('[card]\natr = "3B0"', "no answer to reset"),
         ('[card]\natr = "3C00"', "begins with 3B or 3F"),
         ('[card]\natr = "3B"', "ends before its interface bytes do"),
@@ -123,7 +127,7 @@ def test_a_profile_that_is_none_says_where_and_what(
 def test_answers_to_reset_that_are_well_formed(tmp_path: Path, atr: str) -> None:
     path = tmp_path / "card.toml"
     path.write_text(f'[card]\natr = "{atr}"')
-    assert Profile.load(str(path)).atr == bytes.fromhex(atr)
+    assert Profile.load(str(path)).identity.atr == bytes.fromhex(atr)
 
 
 def test_a_profile_that_is_not_there(tmp_path: Path) -> None:

@@ -4,8 +4,7 @@ Knows no socket, no host interface and no wall clock: faces translate for it.
 """
 
 from .chip import Chip
-from .identity import Identity
 from .pins import Role
 from .refusal import PinRefusal, Refusal
 
-__all__ = ["Chip", "Identity", "PinRefusal", "Refusal", "Role"]
+__all__ = ["Chip", "PinRefusal", "Refusal", "Role"]

@@ -4,20 +4,22 @@ import secrets
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
-from ukey_emulator.terms import CKA, CKO, CKR
+from ukey_emulator.profiles import MechanismFacts
+from ukey_emulator.terms import CKA, CKF, CKO, CKR
 
 from .copying import remember_factory
+from .factory import LETTERBOX, Factory, put_letterbox, tries_of
 from .guard import Guard
-from .identity import Identity
-from .letterbox import Letterbox, Pair, seal, unseal
-from .mechanisms import MECHANISMS, Mechanism, find
+from .having import mechanisms_of
+from .identity import facts_of, identity_of
+from .letterbox import Letterbox, seal, unseal
+from .mechanisms import Mechanism
 from .objects import Object, Shelf, Template, amended
-from .objects.kinds import number, pack_template, unpack_template
+from .objects.kinds import UNAVAILABLE, number, pack_template, unpack_template
 from .objects.object import table_of
 from .objects.profiles import profiles
 from .outside import outside_of
@@ -25,27 +27,7 @@ from .pins import DEFAULT_PINS, MASTER_LENGTH, Lock, PinRecord, Role
 from .refusal import Refusal
 from .store import OF_APPLETS, Sealed, Store, write
 
-_LETTERBOX = "letterbox"
 _PROFILE = number(CKO.PROFILE)
-
-
-@dataclass(frozen=True, slots=True)
-class Factory:
-    """How fresh keys leave the factory: with the same PINs and the same pair for the letterbox.
-
-    Both cost more than all else of a key and so are made only once. A token that is initialised or
-    wiped has its own.
-    """
-
-    user: Lock
-    so: Lock
-    tries: int
-    pair: Pair
-
-    @classmethod
-    def of(cls, pin: bytes, so_pin: bytes, tries: int) -> "Factory":
-        """Prepare to make keys with these PINs and that many tries for each."""
-        return cls(Lock.of(pin), Lock.of(so_pin), tries, Pair.make())
 
 
 class Chip:
@@ -60,20 +42,15 @@ class Chip:
         self._store = store
         self._lock = threading.RLock()
         facts = self._store.facts()
-        without = frozenset(map(int, facts.get("without", b"").split()))
-        self.identity = Identity(
-            serial=facts.get("serial", b"").decode(),
-            without=without,
-            reader=facts.get("reader", b"").decode(),
-            atr=facts.get("atr", b""),
-            management=int(facts.get("management", b"3")),
-            filled="bare" not in facts,
-        )
+        self.identity = identity_of(facts)
+        self._mechanisms = mechanisms_of(self.identity)
+        self._limits = self.identity.public_memory, self.identity.private_memory
+        self._limited = self._limits != (None, None)
         self.label = facts.get("label", b"").decode()
         self.era = self.revision = 0
-        self._tries = int(facts.get("tries", b"10"))
+        self._tries = tries_of(facts)
         self._guard = Guard(self._store, self.identity, self._tries)
-        self._letterbox = Letterbox.of(facts.get(_LETTERBOX))
+        self._letterbox = Letterbox.of(facts.get(LETTERBOX))
         self._applets = {
             name.removeprefix(OF_APPLETS): value
             for name, value in facts.items()
@@ -102,37 +79,19 @@ class Chip:
         factory: Factory | None = None,
         *,
         lasting: bool = True,
-        without: Collection[int] = (),
-        reader: str = "",
-        atr: bytes = b"",
-        management: int | None = None,
-        filled: bool = True,
+        profile: bytes = b"",
     ) -> "Chip":
         """Make a new key in a new file; without a factory it is not initialised yet.
 
-        `without` are the mechanisms that the key shall not have; `reader`, `atr`,
-        `management` and `filled` say how it shall look as a card, if not as ours do.
+        `profile` is what the key keeps of its profile, if it is not as ours are.
         """
         with closing(Store.draft(path)) as store:
             with store.change():
-                store.put_fact("serial", serial.encode())
+                for name, value in facts_of(serial, profile).items():
+                    store.put_fact(name, value)
                 store.put_fact("label", label.encode())
-                if without:
-                    store.put_fact("without", " ".join(map(str, sorted(without))).encode())
-                if reader:
-                    store.put_fact("reader", reader.encode())
-                if atr:
-                    store.put_fact("atr", atr)
-                if management is not None:
-                    store.put_fact("management", str(management).encode())
-                if not filled:
-                    store.put_fact("bare", b"")
                 if factory is not None:
-                    master = secrets.token_bytes(MASTER_LENGTH)
-                    store.put_fact("tries", str(factory.tries).encode())
-                    _put_letterbox(store, Letterbox.make(master, factory.pair))
-                    store.put_pin(Role.SO, PinRecord.seal(factory.so, master, factory.tries))
-                    store.put_pin(Role.USER, PinRecord.seal(factory.user, master, factory.tries))
+                    factory.put_into(store)
             image = store.image()
         return cls.of(path, remember_factory(image), lasting=lasting)
 
@@ -154,19 +113,57 @@ class Chip:
             self.revision += 1
             self._store.close()
 
+    # What there is room for
+
+    def memory(self) -> tuple[int, int, int, int]:
+        """Give total and free public memory, total and free private memory in bytes.
+
+        CK_UNAVAILABLE_INFORMATION where there is no limit (PKCS#11 3.2 §3.2, CK_TOKEN_INFO).
+        """
+        public, private = self._store.room() if self._limited else (0, 0)
+        return (
+            *_room(self.identity.public_memory, public),
+            *_room(self.identity.private_memory, private),
+        )
+
+    def _require_room(self) -> None:
+        """Refuse a change that the memory cannot hold with CKR_DEVICE_MEMORY; inside it."""
+        used = self._store.room()
+        for limit, taken in zip(self._limits, used, strict=True):
+            if limit is not None and taken > limit:
+                raise Refusal(CKR.DEVICE_MEMORY, f"{taken} bytes, and there are {limit}")
+
+    def require_unprotected(self) -> None:
+        """Refuse to write on a key that is write-protected with CKR_TOKEN_WRITE_PROTECTED."""
+        if self.identity.write_protected:
+            raise Refusal(CKR.TOKEN_WRITE_PROTECTED)
+
     # Mechanisms
 
     def mechanisms(self) -> Iterator[Mechanism]:
         """Give the mechanisms that this key has."""
-        for kind, mechanism in MECHANISMS.items():
-            if kind not in self.identity.without:
-                yield mechanism
+        yield from self._mechanisms.values()
+
+    def listed(self) -> list[int]:
+        """Give the mechanisms that this key lists, in its order."""
+        return list(self.identity.listed or self._mechanisms)
 
     def mechanism(self, kind: int) -> Mechanism:
         """Give one of them; CKR_MECHANISM_INVALID if the key has it not."""
-        if kind in self.identity.without:
-            raise Refusal(CKR.MECHANISM_INVALID, f"this key is without mechanism {kind:#x}")
-        return find(kind)
+        try:
+            return self._mechanisms[kind]
+        except KeyError:
+            raise Refusal(CKR.MECHANISM_INVALID, f"the key has no mechanism {kind:#x}") from None
+
+    def told(self, kind: int) -> MechanismFacts:
+        """Give what the key tells of one that it lists, else CKR_MECHANISM_INVALID."""
+        for own, facts in self.identity.mechanisms:
+            if own == kind:
+                return facts
+        if kind in self.identity.listed and kind not in self._mechanisms:
+            return MechanismFacts((0, 0), 0)
+        mechanism = self.mechanism(kind)
+        return MechanismFacts(mechanism.sizes, mechanism.flags | CKF.HW)
 
     # PINs
 
@@ -207,7 +204,7 @@ class Chip:
             with self._store.change():
                 for row, obj in again:
                     self._store.put_sealed(_sealed(row, obj, master))
-                _put_letterbox(self._store, letterbox)
+                put_letterbox(self._store, letterbox)
             self._letterbox = letterbox
             self.revision += 1
         return shelf
@@ -245,6 +242,7 @@ class Chip:
 
     def change_pin(self, role: Role, old: bytes, new: bytes) -> None:
         """Replace a PIN by its owner (PKCS#11 3.2 §5.5.9)."""
+        self.require_unprotected()
         with self._lock:
             self._guard.refuse_length(new)
             master = self._guard.check(role, old)
@@ -252,12 +250,14 @@ class Chip:
 
     def set_user_pin(self, new: bytes) -> None:
         """Set the user's PIN by the SO, who is logged in; unlocks it (PKCS#11 3.2 §5.5.8)."""
+        self.require_unprotected()
         with self._lock:
             self._guard.refuse_length(new)
             self._guard.put({Role.USER: self._record(Role.USER, new, self._opened())})
 
     def unblock(self, so_pin: bytes, new: bytes) -> None:
         """Set the user's PIN by the SO's, which is checked; what a card calls its PUK does this."""
+        self.require_unprotected()
         with self._lock:
             self._guard.refuse_length(new)
             master = self._guard.check(Role.SO, so_pin)
@@ -265,6 +265,7 @@ class Chip:
 
     def set_pin_tries(self, user: int, so: int) -> None:
         """Give the PINs so many tries and set both to their defaults, after a login."""
+        self.require_unprotected()
         with self._lock:
             self._guard.put(_defaults(self._opened(), {Role.USER: user, Role.SO: so}))
 
@@ -273,6 +274,7 @@ class Chip:
 
         PKCS#11 3.2 §5.5.7. The user's PIN is gone with the objects.
         """
+        self.require_unprotected()
         with self._lock:
             if self.initialised:
                 self._guard.check(Role.SO, so_pin)
@@ -283,9 +285,10 @@ class Chip:
 
     def reset_to_factory(self) -> None:
         """Wipe everything but serial number and label; both PINs have their defaults again."""
+        self.require_unprotected()
         with self._lock:
             master = secrets.token_bytes(MASTER_LENGTH)
-            self._wipe(master, _defaults(master, dict.fromkeys(Role, self._tries)), self.label)
+            self._wipe(master, _defaults(master, self._tries), self.label)
 
     def _wipe(self, master: bytes, pins: dict[Role, PinRecord], label: str) -> None:
         """Leave nothing but these PINs; whoever was logged in is so no longer."""
@@ -294,7 +297,7 @@ class Chip:
             self._store.wipe()
             self._guard.write(pins)
             self._store.put_fact("label", label.encode())
-            _put_letterbox(self._store, letterbox)
+            put_letterbox(self._store, letterbox)
         self._guard.take(pins, only=True)
         self._public = Shelf()
         self._forget()
@@ -369,6 +372,7 @@ class Chip:
         PIN has opened the token. CKR_USER_PIN_NOT_INITIALIZED if it has no PIN, and so nothing that
         they could be sealed with; CKR_USER_NOT_LOGGED_IN if it comes from before letterboxes.
         """
+        self.require_unprotected()
         with self._lock:
             gone = [obj.row for obj in old if obj.row is not None]
             with self._store.change():
@@ -379,6 +383,8 @@ class Chip:
                     self._write(row, obj)
                 for name, value in noted.items():
                     self._store.put_fact(OF_APPLETS + name, value)
+                if self._limited and placed:
+                    self._require_room()
             for row in gone:
                 self._public.take(row)
                 self._private.take(row)
@@ -407,9 +413,12 @@ class Chip:
             if obj.row is None:
                 obj.attributes = attributes
                 return
+            self.require_unprotected()
             self._require_held(obj)
             with self._store.change():
                 self._write(obj.row, Object(attributes, obj.table))
+                if self._limited:
+                    self._require_room()
             self._shelf(obj).change(obj, attributes)
             self.revision += 1
 
@@ -417,6 +426,7 @@ class Chip:
         """Take an object off the token (PKCS#11 3.2 §5.7.3)."""
         if obj.row is None:
             return
+        self.require_unprotected()
         with self._lock:
             self._require_held(obj)
             with self._store.change():
@@ -473,8 +483,8 @@ def _context(row: int, outside: bytes | None) -> bytes:
     return str(row).encode() if outside is None else b"%d:%b" % (row, outside)
 
 
-def _put_letterbox(store: Store, letterbox: Letterbox) -> None:
-    store.put_fact(_LETTERBOX, letterbox.public + letterbox.private)
+def _room(limit: int | None, used: int) -> tuple[int, int]:
+    return (UNAVAILABLE, UNAVAILABLE) if limit is None else (limit, max(0, limit - used))
 
 
 def _defaults(master: bytes, tries: Mapping[Role, int]) -> dict[Role, PinRecord]:

@@ -5,19 +5,22 @@ device, belongs to the key and not to what is on it: no copy brings that to a ke
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
+from ukey_emulator.profiles import Identity
+
+from .identity import NAMES, facts_of, identity_of
 from .store import Store
 
-_DEVICE = ("serial", "without", "reader", "atr", "management", "bare")
 _FACTORY = "factory"
+_Facts = Mapping[str, bytes] | Mapping[str, bytes | None]
 
 
 def remember_factory(image: bytes) -> bytes:
     """Give the image of a fresh key with itself in it, for `factory_of` to find later."""
-    return _amended(image, {_FACTORY: zlib.compress(image, 1)})
+    return _amended(image, lambda _: {_FACTORY: zlib.compress(image, 1)})
 
 
 def factory_of(image: bytes) -> bytes | None:
@@ -27,12 +30,16 @@ def factory_of(image: bytes) -> bytes | None:
     return None if factory is None else remember_factory(zlib.decompress(factory))
 
 
-def another(image: bytes, serial: str, label: str | None = None) -> bytes:
-    """Give the image for another key, with a serial number of its own.
+def another(image: bytes, draw: Callable[[Identity], str], label: str | None = None) -> bytes:
+    """Give the image for another key, with the serial number that is drawn for such a key.
 
     The label stays if none is given, and where the token is not initialised, which has none.
     """
-    return _amended(image, {"serial": serial.encode()}, label)
+
+    def facts(there: Mapping[str, bytes]) -> dict[str, bytes]:
+        return facts_of(draw(identity_of(there)))
+
+    return _amended(image, facts, label)
 
 
 def put_back(path: Path, image: bytes, *, lasting: bool = True) -> None:
@@ -42,15 +49,18 @@ def put_back(path: Path, image: bytes, *, lasting: bool = True) -> None:
     """
     with closing(Store(path, lasting=lasting)) as store:
         facts = store.facts()
-        device = {name: facts.get(name) for name in _DEVICE}
-        store.become(_amended(image, device))
+        device = {name: facts.get(name) for name in NAMES}
+        store.become(_amended(image, lambda _: device))
 
 
-def _amended(image: bytes, facts: Mapping[str, bytes | None], label: str | None = None) -> bytes:
-    """Give an image with other facts; those that are None are not in it."""
+def _amended(
+    image: bytes, facts: Callable[[Mapping[str, bytes]], _Facts], label: str | None = None
+) -> bytes:
+    """Give an image with other facts than those there are; those that are None are not in it."""
     with closing(Store.draft(Path("a key's copy"), image)) as store:
+        amended = facts(store.facts())
         with store.change():
-            for name, value in facts.items():
+            for name, value in amended.items():
                 if value is None:
                     store.drop_fact(name)
                 else:

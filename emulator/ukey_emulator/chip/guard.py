@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from ukey_emulator.profiles import Identity
 from ukey_emulator.terms import CKA, CKO, CKR
 
-from .identity import Identity
 from .objects import Object
 from .objects.kinds import number
 from .objects.rules import HW_FEATURE
@@ -27,7 +27,7 @@ class Guard:
     Its methods are called under the chip's lock.
     """
 
-    def __init__(self, store: Store, identity: Identity, tries: int) -> None:
+    def __init__(self, store: Store, identity: Identity, tries: Mapping[Role, int]) -> None:
         self._store = store
         self._identity = identity
         self._tries = tries
@@ -42,7 +42,7 @@ class Guard:
     def tries(self, role: Role) -> int:
         """Give how many tries a PIN has, or will have once it is set."""
         record = self._records.get(role)
-        return self._tries if record is None else record.tries
+        return self._tries[role] if record is None else record.tries
 
     def check(self, role: Role, pin: bytes) -> bytes:
         """Give the master key if the PIN is right.

@@ -1,28 +1,43 @@
-"""What a key says of itself."""
+"""What a key is, as its file keeps it: serial number and profile. No copy brings it to another."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ukey_emulator.profiles import Identity, ProfileError, kept
+from ukey_emulator.terms import CKR
+
+from .refusal import Refusal
+
+_SERIAL, _PROFILE = "serial", "profile"
+# What files from before there were whole profiles have instead.
+_WITHOUT, _READER, _ATR, _MANAGEMENT, _BARE = "without", "reader", "atr", "management", "bare"
+NAMES = (_SERIAL, _PROFILE, _WITHOUT, _READER, _ATR, _MANAGEMENT, _BARE)
+"""The facts of a file that belong to the device, and not to what is on it."""
+
+_USUAL = Identity()
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """The fixed facts of a key (PKCS#11 3.2 §3.2).
+def facts_of(serial: str, profile: bytes = b"") -> dict[str, bytes]:
+    """Give the facts for the file of a key with this serial number and of this profile."""
+    facts = {_SERIAL: serial.encode()}
+    return {**facts, _PROFILE: profile} if profile else facts
 
-    `serial` has at most 16 characters, versions are (major, minor), PIN lengths count bytes.
-    `without` are the mechanisms (CKM) that this key does not have. As a card it has the answer to
-    reset `atr`, if not ours, and it brings a reader called `reader` along, if any;
-    `management` is the algorithm of its first card management key (NIST SP 800-78-5 table 6-2).
-    A card that is `filled` answers for data objects that nobody has put.
-    """
 
-    serial: str
-    manufacturer: str = "ukeylab"
-    model: str = "ukeylab test key"
-    hardware_version: tuple[int, int] = (1, 0)
-    firmware_version: tuple[int, int] = (1, 0)
-    min_pin_length: int = 4
-    max_pin_length: int = 64
-    without: frozenset[int] = frozenset()
-    reader: str = ""
-    atr: bytes = b""
-    management: int = 0x03
-    filled: bool = True
+def identity_of(facts: Mapping[str, bytes]) -> Identity:
+    """Read them; CKR_DEVICE_ERROR for what another release has written and this cannot read."""
+    serial = facts.get(_SERIAL, b"").decode()
+    profile = facts.get(_PROFILE)
+    if profile is not None:
+        try:
+            return replace(kept(profile), serial=serial)
+        except (ProfileError, ValueError) as error:
+            raise Refusal(CKR.DEVICE_ERROR, f"the profile cannot be read: {error}") from error
+    return replace(
+        _USUAL,
+        serial=serial,
+        without=frozenset(map(int, facts.get(_WITHOUT, b"").split())),
+        reader=facts.get(_READER, b"").decode(),
+        atr=facts.get(_ATR, b""),
+        management=int(facts.get(_MANAGEMENT, b"3")),
+        filled=_BARE not in facts,
+    )

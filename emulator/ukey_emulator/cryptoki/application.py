@@ -87,15 +87,27 @@ class Application:
 
     def open_session(self, slot: Slot, chip: Chip, *, writable: bool) -> Session:
         """Open a session."""
+        if writable:
+            chip.require_unprotected()
         with self.lock:
             if self.ended:
                 raise Refusal(CKR.CRYPTOKI_NOT_INITIALIZED, "C_Finalize was called meanwhile")
+            if chip.identity.max_sessions or chip.identity.max_rw_sessions:
+                self._require_session(chip, writable=writable)
             if not writable and self.role(chip) is Role.SO:
                 raise Refusal(CKR.SESSION_READ_WRITE_SO_EXISTS)
             session = Session(next(_numbers), slot, chip, writable)
             slot.count(chip, 1)
             self._sessions[session.handle] = session
             return session
+
+    def _require_session(self, chip: Chip, *, writable: bool) -> None:
+        """Refuse one session more than the key lets one program have with CKR_SESSION_COUNT."""
+        identity, sessions = chip.identity, self.sessions(chip)
+        full = 0 < identity.max_sessions <= len(sessions)
+        rw_full = 0 < identity.max_rw_sessions <= sum(each.writable for each in sessions)
+        if full or (writable and rw_full):
+            raise Refusal(CKR.SESSION_COUNT, f"{len(sessions)} sessions are open")
 
     def session(self, handle: int) -> Session:
         """Give an open session.
@@ -351,6 +363,7 @@ class Application:
     def require_writable(self, session: Session, obj: Object) -> None:
         """Refuse what the session may not write (PKCS#11 3.2 §4.4)."""
         if obj.on_token and not session.writable:
+            session.chip.require_unprotected()  # which says more, and so comes first (§5.1.6)
             raise Refusal(CKR.SESSION_READ_ONLY)
         if obj.private and self.role(session.chip) is not Role.USER:
             raise Refusal(CKR.USER_NOT_LOGGED_IN)

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+from ukey_emulator.chip import Refusal
+from ukey_emulator.terms import CKR
+
 from .application import Application
 from .digest import C_DigestUpdate
 from .encrypt import C_DecryptUpdate, C_EncryptUpdate
@@ -45,6 +48,7 @@ Taker = Callable[[Application, Session, bytes | None], None]
 def _going_in(
     app: Application, session: Session, name: str, take: Taker, part: bytes | None, out: Out
 ) -> Output:
+    _require_dual(session)
     session.usable(name)
     result = C_EncryptUpdate(app, session, part, out)
     # A length that was only asked for, or a buffer too small, has moved nothing yet.
@@ -56,8 +60,15 @@ def _going_in(
 def _coming_out(
     app: Application, session: Session, name: str, take: Taker, part: bytes | None, out: Out
 ) -> Output:
+    _require_dual(session)
     session.usable(name)
     result = C_DecryptUpdate(app, session, part, out)
     if isinstance(result, bytes):
         take(app, session, result)
     return result
+
+
+def _require_dual(session: Session) -> None:
+    """Refuse where the key's profile leaves it without CKF_DUAL_CRYPTO_OPERATIONS."""
+    if not session.chip.identity.dual_crypto:
+        raise Refusal(CKR.FUNCTION_NOT_SUPPORTED, "the key does one operation at a time")

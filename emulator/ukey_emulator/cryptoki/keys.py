@@ -11,12 +11,20 @@ from .message import fits
 from .objects import as_so, template_of
 from .operations import require_data, require_pointer
 from .session import Session
-from .use import KeyFaults, find, key_for, parameter_of
+from .use import KeyFaults, find, key_for, parameter_of, require_size
 from .wire import MESSAGES, Attribute, Out
 
-_WRAPPING = KeyFaults(CKR.WRAPPING_KEY_HANDLE_INVALID, CKR.WRAPPING_KEY_TYPE_INCONSISTENT)
+_WRAPPING = KeyFaults(
+    CKR.WRAPPING_KEY_HANDLE_INVALID,
+    CKR.WRAPPING_KEY_TYPE_INCONSISTENT,
+    CKR.WRAPPING_KEY_SIZE_RANGE,
+)
 _MESSAGES = {layout.name for layout in MESSAGES.values()}
-UNWRAPPING = KeyFaults(CKR.UNWRAPPING_KEY_HANDLE_INVALID, CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT)
+UNWRAPPING = KeyFaults(
+    CKR.UNWRAPPING_KEY_HANDLE_INVALID,
+    CKR.UNWRAPPING_KEY_TYPE_INCONSISTENT,
+    CKR.UNWRAPPING_KEY_SIZE_RANGE,
+)
 
 
 def C_GenerateKey(
@@ -30,7 +38,9 @@ def C_GenerateKey(
     given = given_mechanism(mechanism)
     template = template_of(attributes)
     require_pointer(wanted)
-    find(session, given, CKF.GENERATE)
+    found = find(session, given, CKF.GENERATE)
+    if found.limited:
+        require_size(found, dict(template), CKR.ATTRIBUTE_VALUE_INVALID)
     obj = making.generate(given.type, parameter_of(given), template, as_so=as_so(app, session))
     return app.place(session, obj)[0]
 
@@ -48,7 +58,9 @@ def C_GenerateKeyPair(
     given = given_mechanism(mechanism)
     templates = template_of(public), template_of(private)
     require_pointer(public_wanted and private_wanted)
-    find(session, given, CKF.GENERATE_KEY_PAIR)
+    found = find(session, given, CKF.GENERATE_KEY_PAIR)
+    if found.limited:
+        require_size(found, dict(templates[0]), CKR.ATTRIBUTE_VALUE_INVALID)
     pair = making.generate_pair(
         given.type, parameter_of(given), *templates, as_so=as_so(app, session)
     )

@@ -20,6 +20,7 @@ def C_SeedRandom(app: Application, session: Session, seed: bytes | None) -> None
 
     CKR_RANDOM_SEED_NOT_SUPPORTED where the system lets no program do so.
     """
+    _require_source(session)
     if seed is None:
         raise Refusal(CKR.ARGUMENTS_BAD, "the seed is NULL")
     try:
@@ -30,8 +31,15 @@ def C_SeedRandom(app: Application, session: Session, seed: bytes | None) -> None
 
 def C_GenerateRandom(app: Application, session: Session, length: int | None) -> bytes:
     """Draw random bytes (PKCS#11 3.2 §5.19.2); CKR_DEVICE_MEMORY for more than an answer holds."""
+    _require_source(session)
     if length is None:
         raise Refusal(CKR.ARGUMENTS_BAD, "the buffer is NULL")
     if length > _MOST:
         raise Refusal(CKR.DEVICE_MEMORY, f"at most {_MOST} bytes at a time")
     return secrets.token_bytes(length)
+
+
+def _require_source(session: Session) -> None:
+    """Refuse with CKR_RANDOM_NO_RNG where the key's profile leaves it without CKF_RNG."""
+    if not session.chip.identity.rng:
+        raise Refusal(CKR.RANDOM_NO_RNG)

@@ -136,7 +136,7 @@ def C_GetOperationState(app: Application, session: Session, out: Out) -> bytes |
     active = session.operations.keys() & _SAVABLE
     if not active:
         raise Refusal(CKR.OPERATION_NOT_INITIALIZED, "nothing to save")
-    if active != {"digest"}:
+    if active != {"digest"} or not session.chip.identity.saves_digests:
         raise Refusal(CKR.STATE_UNSAVEABLE, "only a digest can be saved")
     operation = session.operations["digest"]
     return deliver(out, STATE_LENGTH, lambda: app.save(session, _twin(operation)))

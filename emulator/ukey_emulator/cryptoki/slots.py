@@ -5,6 +5,7 @@ import struct
 
 from ukey_emulator.chip import Chip, Refusal, Role
 from ukey_emulator.chip.pins import PinRecord
+from ukey_emulator.profiles.quirks import Quirk
 from ukey_emulator.terms import CKF, CKR
 
 from .application import Application
@@ -15,10 +16,6 @@ from .wire import Out
 _SLOT_INFO = struct.Struct("<64s32sQ4B4x")
 _TOKEN_INFO = struct.Struct("<32s32s16s16s11Q4B16s4x")
 _MECHANISM_INFO = struct.Struct("<3Q")
-_UNAVAILABLE = 0xFFFFFFFFFFFFFFFF
-_MANUFACTURER = "ukeylab"
-_HARDWARE_VERSION = (1, 0)
-_FIRMWARE_VERSION = (1, 0)
 
 
 def listed(out: Out, numbers: list[int]) -> list[int] | int:
@@ -44,15 +41,18 @@ def C_GetSlotInfo(app: Application, number: int, wanted: bool) -> bytes:
     """Tell of a slot (PKCS#11 3.2 §5.5.2)."""
     slot = app.slot(number)
     require_pointer(wanted)
-    flags = CKF.REMOVABLE_DEVICE | CKF.HW_SLOT
+    facts = slot.facts
+    flags = CKF.REMOVABLE_DEVICE if facts.removable else 0
+    if facts.hardware:
+        flags |= CKF.HW_SLOT
     if slot.chip is not None:
         flags |= CKF.TOKEN_PRESENT
     return _SLOT_INFO.pack(
         padded(slot.description, 64),
-        padded(_MANUFACTURER, 32),
+        padded(facts.manufacturer, 32),
         flags,
-        *_HARDWARE_VERSION,
-        *_FIRMWARE_VERSION,
+        *facts.hardware_version,
+        *facts.firmware_version,
     )
 
 
@@ -68,13 +68,13 @@ def C_GetTokenInfo(app: Application, number: int, wanted: bool) -> bytes:
         padded(identity.model, 16),
         padded(identity.serial, 16),
         _token_flags(chip),
-        0,  # the number of sessions has no limit
+        identity.max_sessions,  # 0 is no limit
         len(sessions),
-        0,
+        identity.max_rw_sessions,
         sum(session.writable for session in sessions),
         identity.max_pin_length,
         identity.min_pin_length,
-        *[_UNAVAILABLE] * 4,
+        *chip.memory(),
         *identity.hardware_version,
         *identity.firmware_version,
         b" " * 16,
@@ -82,14 +82,24 @@ def C_GetTokenInfo(app: Application, number: int, wanted: bool) -> bytes:
 
 
 def _token_flags(chip: Chip) -> int:
-    # What can be saved of a session is a digest, and that is restored without any key.
-    flags = CKF.RNG | CKF.LOGIN_REQUIRED | CKF.RESTORE_KEY_NOT_NEEDED
-    flags |= CKF.DUAL_CRYPTO_OPERATIONS
-    if chip.initialised:
-        flags |= CKF.TOKEN_INITIALIZED
+    identity = chip.identity
+    told = (
+        (CKF.LOGIN_REQUIRED, True),
+        (CKF.RNG, identity.rng),
+        # What can be saved of a session is a digest, and that is restored without any key.
+        (CKF.RESTORE_KEY_NOT_NEEDED, identity.saves_digests),
+        (CKF.DUAL_CRYPTO_OPERATIONS, identity.dual_crypto),
+        (CKF.WRITE_PROTECTED, identity.write_protected),
+        (CKF.PROTECTED_AUTHENTICATION_PATH, identity.pad is not None),
+        (CKF.TOKEN_INITIALIZED, chip.initialised),
+    )
+    flags = sum(int(flag) for flag, there in told if there)
     user, so = chip.pin(Role.USER), chip.pin(Role.SO)
     if user is not None:
         flags |= CKF.USER_PIN_INITIALIZED
+    if Quirk.NO_TRIES in identity.quirks:
+        return flags
+    if user is not None:
         flags |= _pin_flags(
             user, CKF.USER_PIN_COUNT_LOW, CKF.USER_PIN_FINAL_TRY, CKF.USER_PIN_LOCKED
         )
@@ -130,14 +140,14 @@ def C_WaitForSlotEvent(
 def C_GetMechanismList(app: Application, number: int, out: Out) -> list[int] | int:
     """List the mechanisms of a token (PKCS#11 3.2 §5.5.5)."""
     chip = app.chip(number)
-    return listed(out, [mechanism.kind for mechanism in chip.mechanisms()])
+    return listed(out, chip.listed())
 
 
 def C_GetMechanismInfo(app: Application, number: int, kind: int, wanted: bool) -> bytes:
     """Tell of a mechanism (PKCS#11 3.2 §5.5.6)."""
-    mechanism = app.chip(number).mechanism(kind)
+    told = app.chip(number).told(kind)
     require_pointer(wanted)
-    return _MECHANISM_INFO.pack(*mechanism.sizes, mechanism.flags | CKF.HW)
+    return _MECHANISM_INFO.pack(*told.sizes, told.flags)
 
 
 def C_InitToken(app: Application, number: int, so_pin: bytes | None, label: bytes | None) -> None:
@@ -159,6 +169,7 @@ def C_InitToken(app: Application, number: int, so_pin: bytes | None, label: byte
 
 def C_InitPIN(app: Application, session: Session, pin: bytes | None) -> None:
     """Set the user's PIN as the SO (PKCS#11 3.2 §5.5.8)."""
+    session.chip.require_unprotected()
     if app.role(session.chip) is not Role.SO:
         raise Refusal(CKR.USER_NOT_LOGGED_IN, "the SO sets the user's PIN")
     if pin is None:
@@ -168,6 +179,7 @@ def C_InitPIN(app: Application, session: Session, pin: bytes | None) -> None:
 
 def C_SetPIN(app: Application, session: Session, old: bytes | None, new: bytes | None) -> None:
     """Change the PIN of who is logged in, or the user's (PKCS#11 3.2 §5.5.9)."""
+    session.chip.require_unprotected()
     if not session.writable:
         raise Refusal(CKR.SESSION_READ_ONLY)
     if old is None or new is None:

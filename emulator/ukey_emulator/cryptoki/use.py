@@ -1,10 +1,11 @@
 """How a key comes to an operation: mechanism, handle, type and permission, in that order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ukey_emulator.chip import Refusal, Role, keys
 from ukey_emulator.chip.keys import Material
+from ukey_emulator.chip.keys.size import size_of
 from ukey_emulator.chip.mechanisms import Mechanism, Parameter
 from ukey_emulator.chip.objects import Object
 from ukey_emulator.chip.objects.kinds import ULONG
@@ -36,10 +37,11 @@ def find(session: Session, mechanism: wire.Mechanism, flag: CKF) -> Mechanism:
 
 @dataclass(frozen=True, slots=True)
 class KeyFaults:
-    """What a handle that is no key, and a key of the wrong type, are called."""
+    """What a handle that is no key, a key of the wrong type, one of the wrong size are called."""
 
     handle: CKR = CKR.KEY_HANDLE_INVALID
     key_type: CKR = CKR.KEY_TYPE_INCONSISTENT
+    size: CKR = CKR.KEY_SIZE_RANGE
 
 
 _USUAL = KeyFaults()
@@ -68,7 +70,17 @@ def key_for(
     allowed = obj.attributes.get(CKA.ALLOWED_MECHANISMS)
     if allowed and mechanism.kind not in {kind for (kind,) in ULONG.iter_unpack(allowed)}:
         raise Refusal(CKR.MECHANISM_INVALID, "CKA_ALLOWED_MECHANISMS leaves it out")
+    if mechanism.limited:
+        require_size(mechanism, obj.attributes, faults.size)
     return obj, keys.load(obj)
+
+
+def require_size(mechanism: Mechanism, attributes: Mapping[int, bytes | None], code: CKR) -> None:
+    """Refuse a key that is smaller or larger than the profile says that the mechanism takes."""
+    least, most = mechanism.sizes
+    size = size_of(attributes)
+    if size is not None and most and not least <= size <= most:
+        raise Refusal(code, f"CKM_{mechanism.kind.name} is for {least} to {most}, not {size}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Profiles: what a fresh key is like, as a file of TOML says it."""
 
-from .profile import DEFAULT, Profile, ProfileError
+from .identity import Identity, MechanismFacts, SlotFacts
+from .profile import DEFAULT, Profile, kept
+from .table import ProfileError
 
-__all__ = ["DEFAULT", "Profile", "ProfileError"]
+__all__ = ["DEFAULT", "Identity", "MechanismFacts", "Profile", "ProfileError", "SlotFacts", "kept"]

@@ -1,27 +1,25 @@
 """The keys of a rack: their files, and the slots that they stand in."""
 
-import hashlib
 import re
-import secrets
 import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ukey_emulator.chip import Chip, Refusal, copying
-from ukey_emulator.chip.chip import Factory
 from ukey_emulator.chip.store import UNFINISHED, delete
-from ukey_emulator.profiles import DEFAULT, Profile, ProfileError
+from ukey_emulator.profiles import DEFAULT, Identity, ProfileError
 from ukey_emulator.slots import Slot, Slots
 
+from .factories import Factories, Order
 from .home import BAD_ARGUMENT, RackError
 from .snapshots import SnapshotInfo, Snapshots
 
 _SUFFIX = ".ukey"
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LABEL_BYTES = 32
-_TRIES = range(1, 256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class Keyring:
         self._slots = slots
         self._lasting = lasting
         self._lock = threading.RLock()
-        self._factories: dict[bytes, Factory] = {}
+        self._factories = Factories(lasting=lasting)
         self._keys: dict[str, _Key] = {}
         folder.mkdir(mode=0o700, exist_ok=True)
         self._snapshots = Snapshots(folder.with_name("snapshots"), lasting=lasting)
@@ -83,50 +81,17 @@ class Keyring:
         with self._lock:
             return [key.info() for key in self._keys.values()]
 
-    def new(
-        self,
-        *,
-        name: str | None = None,
-        label: str | None = None,
-        pin: str = "123456",
-        so_pin: str = "12345678",
-        tries: int = 10,
-        initialized: bool = True,
-        profile: str = DEFAULT,
-    ) -> KeyInfo:
-        """Make a key and plug it in; without `initialized` its token has no PINs yet.
+    def new(self, *, name: str | None = None, profile: str = DEFAULT, **wanted: Any) -> KeyInfo:  # noqa: ANN401
+        """Make a key and plug it in.
 
         What it is like says a profile, by its name or the path of its file; the key stays so.
+        What else is `wanted` of it are the members of an Order, in place of what the profile says.
         """
         with self._lock:
             name = self._free(name)
-            label = label or f"ukey-{secrets.token_hex(4)}"
-            _check_label(label)
-            if tries not in _TRIES:
-                raise RackError("a PIN has 1 to 255 tries", BAD_ARGUMENT)
-            try:
-                wanted = Profile.load(profile)
-            except ProfileError as error:
-                raise RackError(f"the profile cannot be used: {error}", BAD_ARGUMENT) from error
-            factory = self._factory(pin, so_pin, tries) if initialized else None
+            order = Order(profile, **wanted)
             path = self._folder / (name + _SUFFIX)
-            serial = _new_serial()
-            return self._made(
-                name,
-                path,
-                lambda: Chip.make(
-                    path,
-                    serial,
-                    label if initialized else "",
-                    factory,
-                    lasting=self._lasting,
-                    without=wanted.without,
-                    reader=wanted.reader,
-                    atr=wanted.atr,
-                    management=wanted.management,
-                    filled=wanted.filled,
-                ),
-            )
+            return self._made(name, path, lambda: self._factories.make(path, order, self._draw))
 
     def new_from(
         self, snapshot: str, *, name: str | None = None, label: str | None = None
@@ -145,7 +110,7 @@ class Keyring:
                 name,
                 path,
                 lambda: Chip.of(
-                    path, copying.another(image, _new_serial(), label), lasting=self._lasting
+                    path, copying.another(image, self._draw, label), lasting=self._lasting
                 ),
             )
 
@@ -284,7 +249,7 @@ class Keyring:
         return key.info()
 
     def _hold(self, name: str, path: Path, chip: Chip) -> _Key:
-        slot = self._slots.add(name, chip.identity.reader)
+        slot = self._slots.add(name, chip.identity.reader, chip.identity.slot)
         key = _Key(name, path, slot, slot, chip.identity.serial, chip.label)
         self._keys[name] = key
         self._put(key, slot, chip)
@@ -312,30 +277,23 @@ class Keyring:
             raise RackError(f"there is a key {name} already: choose another name", "key_exists")
         return name
 
+    def _draw(self, identity: Identity) -> str:
+        """Draw a serial number for such a key, which no other of the rack has."""
+        try:
+            return identity.serials.draw({key.serial for key in self._keys.values()})
+        except ProfileError as error:
+            raise RackError(f"no more keys of this profile: {error}") from error
+
     def _free_name(self) -> str:
         number = len(self._keys) + 1
         while f"key-{number}" in self._keys:
             number += 1
         return f"key-{number}"
 
-    def _factory(self, pin: str, so_pin: str, tries: int) -> Factory:
-        """Give the factory for these PINs; their wrapping keys are derived only once."""
-        lengths = range(4, 65)
-        if len(pin.encode()) not in lengths or len(so_pin.encode()) not in lengths:
-            raise RackError("a PIN has 4 to 64 bytes", BAD_ARGUMENT)
-        name = hashlib.sha256(repr((pin, so_pin, tries)).encode()).digest()
-        if name not in self._factories:
-            self._factories[name] = Factory.of(pin.encode(), so_pin.encode(), tries)
-        return self._factories[name]
-
 
 def _check_label(label: str) -> None:
     if len(label.encode()) > _LABEL_BYTES:
         raise RackError(f"the label has more than {_LABEL_BYTES} bytes of UTF-8", BAD_ARGUMENT)
-
-
-def _new_serial() -> str:
-    return secrets.token_hex(8).upper()
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -20,6 +20,7 @@ from ukey_emulator.cryptoki.wire import (
     decode,
 )
 from ukey_emulator.terms import CKA, CKM, CKR
+from ukey_emulator.terms.operations import COMMANDS
 
 _KEPT = 20_000
 _NUMBER = itemgetter(0)  # of an entry
@@ -28,27 +29,6 @@ _WORDS = 24  # session, length of the data, room for the output: all but the dat
 _NAMED = {function.name: function for function in FUNCTIONS.values()}
 _ARGUMENTS = {function.name: function.arguments for function in FUNCTIONS.values()}
 _WITH_DATA = frozenset({"C_Encrypt", "C_Decrypt", "C_Digest", "C_Sign"})
-_COMMANDS = {
-    0x20: "VERIFY",
-    0x24: "CHANGE REFERENCE DATA",
-    0x2C: "RESET RETRY COUNTER",
-    0x47: "GENERATE ASYMMETRIC KEY PAIR",
-    0x87: "GENERAL AUTHENTICATE",
-    0xA4: "SELECT",
-    0xC0: "GET RESPONSE",
-    0xCB: "GET DATA",
-    0xDB: "PUT DATA",
-    # Yubico's
-    0xF6: "MOVE KEY",
-    0xF7: "GET METADATA",
-    0xF8: "GET SERIAL",
-    0xF9: "ATTEST",
-    0xFA: "SET PIN RETRIES",
-    0xFB: "RESET",
-    0xFD: "GET VERSION",
-    0xFE: "IMPORT KEY",
-    0xFF: "SET MANAGEMENT KEY",
-}
 _CODES = {int(code): f"CKR_{code.name}" for code in CKR}
 _MECHANISMS = frozenset(map(int, CKM))
 _ATTRIBUTES = frozenset(map(int, CKA))
@@ -207,7 +187,7 @@ def _readable_exchange(number: int, when: float, exchange: Exchange) -> dict[str
         "time": when,
         "pid": 0,
         "program": "card",
-        "function": _COMMANDS.get(instruction or 0, f"APDU {exchange.header.hex().upper()}"),
+        "function": COMMANDS.get(instruction or 0, f"APDU {exchange.header.hex().upper()}"),
         "arguments": {
             "header": exchange.header.hex().upper(),
             "told": exchange.told.hex().upper(),

@@ -138,7 +138,7 @@ class Mechanism:
     Each operation refuses with CKR_MECHANISM_INVALID unless a subclass defines it, so that
     what is supported is what is written. `flags` are the CKF bits of C_GetMechanismInfo,
     `sizes` the smallest and largest key in the mechanism's own unit (PKCS#11 3.2 §3.6).
-    `key_types` are the CKK of keys that fit.
+    `key_types` are the CKK of keys that fit; `limited` says that a profile has set the sizes.
 
     Keys to be wrapped are filled up with zeros to a multiple of `fill` bytes; where `prefixed` is
     true, zeros stand before a key that was unwrapped. A derivation or C_GenerateKey makes an object
@@ -148,6 +148,7 @@ class Mechanism:
     flags: int = 0
     key_types: tuple[int, ...] = ()
     fill: int = 1
+    limited: bool = False
     prefixed: ClassVar[bool] = False
     makes: ClassVar[int] = CKO.SECRET_KEY
     heir: ClassVar[Heir] = Heir.FREE
