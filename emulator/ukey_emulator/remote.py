@@ -317,6 +317,9 @@ class Remote:
         request = {"version": _VERSION, "command": command, "arguments": arguments}
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")
+        except BrokenPipeError:
+            self._receive()  # the rack has said why it has hung up
+            raise RemoteError("the rack has gone") from None
         except OSError as error:
             raise RemoteError(f"the rack does not answer: {error}") from error
 

@@ -132,7 +132,9 @@ def _control(line: bytes) -> None:
         assert told.most > 0
         assert 0 <= told.seconds <= LONGEST_WAIT
         return
-    assert len(json.dumps(told)) <= LONGEST
-    if not told["ok"]:
-        assert told["error"]["message"]
-        assert told["error"]["code"] != "failed"
+    assert len(told) <= LONGEST
+    assert told.count(b"\n") == 1
+    message = json.loads(told)
+    if not message["ok"]:
+        assert message["error"]["message"]
+        assert message["error"]["code"] != "failed"

@@ -1,12 +1,11 @@
 """The control port's socket: CONTROL.md on the wire, a thread for each connection."""
 
-import json
 import select
 import socket
 import struct
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ukey_emulator.door import Door
 
@@ -19,8 +18,10 @@ from .requests import (
     RequestError,
     Stream,
     answer,
+    attempt,
     hello,
     refused,
+    written,
 )
 
 SOCKET_NAME = "control.sock"
@@ -48,14 +49,14 @@ class ControlServer:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENCE)
         if len(self._door.connections) > _MOST:
             full = RequestError("busy", f"the control port serves {_MOST} connections at a time")
-            _send(connection, refused(full))
+            connection.sendall(refused(full))
             return
         with connection.makefile("rb") as incoming:
             for line in _lines(incoming):
                 found = answer(line, self._commands)
                 if isinstance(found, Stream):
                     found = _stream(connection, found)
-                _send(connection, found)
+                connection.sendall(found)
 
 
 def _lines(incoming: BinaryIO) -> Iterator[bytes]:
@@ -66,12 +67,8 @@ def _lines(incoming: BinaryIO) -> Iterator[bytes]:
             line = incoming.readline(LONGEST + 2)
 
 
-def _send(connection: socket.socket, *messages: dict[str, Any]) -> None:
-    connection.sendall(b"".join(json.dumps(message).encode() + b"\n" for message in messages))
-
-
-def _stream(connection: socket.socket, stream: Stream) -> dict[str, Any]:
-    """Send what is new as it comes; give the answer that ends it. OSError if nobody listens.
+def _stream(connection: socket.socket, stream: Stream) -> bytes:
+    """Send what is new as it comes; give the line that ends it. OSError if nobody listens.
 
     What crosses the faces wakes nobody, as it must not be slower for being followed.
     """
@@ -81,11 +78,18 @@ def _stream(connection: socket.socket, stream: Stream) -> dict[str, Any]:
     last, told = stream.since, 0
     while True:
         late = time.monotonic() >= deadline
-        news = stream.read(last, min(PAGE, stream.most - told))
+        news = attempt(lambda: _news(stream, last, min(PAGE, stream.most - told)))  # noqa: B023
+        if isinstance(news, bytes):
+            return news
         if news:
-            _send(connection, *({"ok": True, "next": each} for each in news))
-            last, told = news[-1]["n"], told + len(news)
+            connection.sendall(b"".join(line for _, line in news))
+            last, told = news[-1][0], told + len(news)
         if late or told == stream.most:
-            return {"ok": True, "result": {"last": last, "told": told}}
+            return written({"ok": True, "result": {"last": last, "told": told}})
         if hung_up.poll(0 if len(news) == PAGE else _PAUSE * 1000):
             raise ConnectionResetError("the program has hung up on its stream")
+
+
+def _news(stream: Stream, last: int, most: int) -> list[tuple[int, bytes]]:
+    """Give what is new, each with its number and as the line that tells of it."""
+    return [(each["n"], written({"ok": True, "next": each})) for each in stream.read(last, most)]

@@ -4,10 +4,12 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from .arguments import Kind, Number
 from .home import BAD_ARGUMENT, Code, RackError
+
+Done = TypeVar("Done")
 
 _log = logging.getLogger(__name__)
 
@@ -99,10 +101,20 @@ def _release() -> str:
     return version("ukeylab")
 
 
-def answer(line: bytes, commands: Mapping[str, Command]) -> dict[str, Any] | Stream:
-    """Carry out a request; give the answer, or the stream that goes before it."""
-    try:
+def answer(line: bytes, commands: Mapping[str, Command]) -> bytes | Stream:
+    """Carry out a request; give the answer's line, or the stream that goes before it."""
+
+    def carried_out() -> bytes | Stream:
         result = _carry_out(line, commands)
+        return result if isinstance(result, Stream) else written({"ok": True, "result": result})
+
+    return attempt(carried_out)
+
+
+def attempt(work: Callable[[], Done]) -> Done | bytes:
+    """Give what a piece of work gives, or the line that tells why it could not be done."""
+    try:
+        return work()
     except RequestError as error:
         return refused(error)
     except RackError as error:
@@ -110,18 +122,24 @@ def answer(line: bytes, commands: Mapping[str, Command]) -> dict[str, Any] | Str
     except Exception as error:  # noqa: BLE001 - a mistake in one command must not end the others
         _log.exception("a command failed inside the rack")
         return refused(RequestError("failed", f"the rack failed: {error}"))
-    return result if isinstance(result, Stream) else {"ok": True, "result": _plain(result)}
+
+
+def refused(error: RequestError) -> bytes:
+    """Give the answer's line that tells of an error."""
+    return written(
+        {"ok": False, "error": {"code": error.code, "message": str(error), **error.facts}}
+    )
+
+
+def written(message: dict[str, Any]) -> bytes:
+    """Give a message as the line that is sent; dataclasses in it become objects."""
+    return json.dumps(message, default=_plain).encode() + b"\n"
 
 
 def _plain(result: object) -> object:
     if is_dataclass(result) and not isinstance(result, type):
         return asdict(result)
-    return [_plain(each) for each in result] if isinstance(result, list | tuple) else result
-
-
-def refused(error: RequestError) -> dict[str, Any]:
-    """Give the answer that tells of an error."""
-    return {"ok": False, "error": {"code": error.code, "message": str(error), **error.facts}}
+    raise TypeError(f"{type(result).__name__} cannot be told in JSON")
 
 
 def _carry_out(line: bytes, commands: Mapping[str, Command]) -> object:
