@@ -264,6 +264,11 @@ class Remote:
         """Give the calls that the rack has seen after number `since`, PINs blanked."""
         return self._pages("trace", since)
 
+    def calls(self, since: int, most: int) -> list[Call]:
+        """Give at most so many calls after number `since`, 1,000 at the most."""
+        found: list[Call] = self._ask("trace", since=since, most=most)
+        return found
+
     def events(self, since: int = 0) -> list[Event]:
         """Give what became of the keys after number `since`."""
         return self._pages("events", since)
