@@ -187,31 +187,29 @@ class Remote:
         *,
         name: str | None = None,
         label: str | None = None,
-        pin: str = "123456",
-        so_pin: str = "12345678",
-        tries: int = 10,
+        pin: str | None = None,
+        so_pin: str | None = None,
+        tries: int | None = None,
         initialized: bool = True,
         profile: str | Path = "default",
     ) -> KeyInfo:
         """Make a fresh key and plug it in; `tries` holds for both PINs.
 
+        What is None is as the profile says: PINs 123456 and 12345678 and ten tries in most.
+
         `profile` is the name of a profile or the path of its file, which ends in .toml.
         """
         if str(profile).endswith(".toml"):
             profile = Path(profile).absolute()  # the rack may stand in another folder
-        return _known(
-            KeyInfo,
-            self._ask(
-                "key.new",
-                name=name,
-                label=label,
-                pin=pin,
-                so_pin=so_pin,
-                tries=tries,
-                initialized=initialized,
-                profile=str(profile),
-            ),
+        wanted = {"label": label, "pin": pin, "so_pin": so_pin, "tries": tries}
+        told = self._ask(
+            "key.new",
+            name=name,
+            initialized=initialized,
+            profile=str(profile),
+            **{each: value for each, value in wanted.items() if value is not None},
         )
+        return _known(KeyInfo, told)
 
     def plug(self, name: str, slot: int | None = None) -> KeyInfo:
         """Plug a key in, into the slot of that number or else its own."""

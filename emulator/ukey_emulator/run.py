@@ -10,12 +10,11 @@ from types import FrameType
 
 from ukey_emulator import module_path
 
+from .profiles import Profile
 from .rack.keyring import KeyInfo
 from .rack.rack import Rack
 from .readers.manager import SOCKET_NAME as READERS_SOCKET
 
-_PIN = "123456"
-_SO_PIN = "12345678"
 _NOT_FOUND = 127
 _NOT_STARTED = 126
 _SIGNALLED = 128
@@ -40,15 +39,15 @@ def run_with_keys(command: Sequence[str], keys: int, profile: str, *, pcscd: boo
     with tempfile.TemporaryDirectory(prefix="ukey-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         with Rack(home, lasting=False) as rack:
-            made = [rack.keys.new(pin=_PIN, so_pin=_SO_PIN, profile=profile) for _ in range(keys)]
-            environment = _environment(home, made)
+            made = [rack.keys.new(profile=profile) for _ in range(keys)]
+            environment = _environment(home, made, profile)
             if not pcscd:
-                return _run(command, environment)
+                return run_program(command, environment)
             with rack.pcscd() as readers:
-                return _run(command, {**environment, "PCSCLITE_CSOCK_NAME": str(readers)})
+                return run_program(command, {**environment, "PCSCLITE_CSOCK_NAME": str(readers)})
 
 
-def _environment(home: Path, keys: list[KeyInfo]) -> dict[str, str]:
+def _environment(home: Path, keys: list[KeyInfo], profile: str) -> dict[str, str]:
     environment = {
         **os.environ,
         "UKEY_HOME": str(home),
@@ -58,7 +57,8 @@ def _environment(home: Path, keys: list[KeyInfo]) -> dict[str, str]:
     for of_another_key in ("UKEY_PIN", "UKEY_SO_PIN", "UKEY_LABEL"):
         environment.pop(of_another_key, None)
     if keys:
-        environment.update(UKEY_PIN=_PIN, UKEY_SO_PIN=_SO_PIN, UKEY_LABEL=keys[0].label)
+        pins = Profile.load(profile).pins
+        environment.update(UKEY_PIN=pins.user, UKEY_SO_PIN=pins.so, UKEY_LABEL=keys[0].label)
     return environment
 
 

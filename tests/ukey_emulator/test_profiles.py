@@ -132,7 +132,7 @@ def test_answers_to_reset_that_are_well_formed(tmp_path: Path, atr: str) -> None
 
 def test_a_profile_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(
-        ProfileError, match="no profile 'strict'; there are: default, yubikey, or a file"
+        ProfileError, match="no profile 'strict'; there are: default, final-try, hebca-rsa"
     ):
         Profile.load("strict")
     with pytest.raises(ProfileError, match="No such file"):

@@ -23,6 +23,11 @@ def remember_factory(image: bytes) -> bytes:
     return _amended(image, lambda _: {_FACTORY: zlib.compress(image, 1)})
 
 
+def of_profile(image: bytes, profile: bytes) -> bytes:
+    """Give the image of a key as one of a profile, which remembers no factory yet."""
+    return _amended(image, lambda _: {**facts_of("", profile), _FACTORY: None})
+
+
 def factory_of(image: bytes) -> bytes | None:
     """Give what the key was as it left the factory; None if it comes from before that was kept."""
     with closing(Store.draft(Path("a key's copy"), image)) as store:

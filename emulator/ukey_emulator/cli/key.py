@@ -30,14 +30,14 @@ def key() -> None:
 @click.option("--name", help="What the rack calls it.  [default: key-N]")
 @click.option("--label", help="Its token label.  [default: ukey-XXXXXXXX, or the snapshot's]")
 @click.option("--from", "snapshot", metavar="SNAP", help="Make it as this snapshot is.")
-@click.option("--tries", default=10, show_default=True, help="Tries of each PIN.")
+@click.option("--tries", type=int, help="Tries of each PIN.  [default: the profile's, mostly 10]")
 @profile_option
 @click.option("--blank", is_flag=True, help="Leave its token uninitialised, without PINs.")
 def new_key(
     home: Path | None,
     name: str | None,
     label: str | None,
-    tries: int,
+    tries: int | None,
     profile: str,
     *,
     snapshot: str | None,

@@ -54,7 +54,7 @@ class Pad:
 class Identity:
     """The fixed facts of a key (PKCS#11 3.2 §3.2).
 
-    `serial` has at most 16 characters, as `serials` makes them; versions are (major, minor), PIN
+    `profile` is the name of that which says all this. `serial` has at most 16 characters, as `serials` makes them; versions are (major, minor), PIN
     lengths count bytes.
     `without` are the mechanisms (CKM) that this key does not have, `listed` those that it lists, in
     their order, if it is not simply all that it has, and `mechanisms` what it tells of them.
@@ -65,6 +65,7 @@ class Identity:
     SP 800-78-5 table 6-2). A card that is `filled` answers for data objects that nobody has put.
     """
 
+    profile: str = "default"
     serial: str = ""
     serials: SerialRule = field(default_factory=SerialRule)
     manufacturer: str = "ukeylab"

@@ -70,12 +70,13 @@ class Profile:
     @classmethod
     def of(cls, whole: Mapping[str, Any], path: Path) -> Self:
         """Read the members of a profile whose file is, or would be, at this path."""
+        whole = {"name": path.stem, **whole}
         table = Table(whole)
-        name, about = table.text("name", path.stem), table.text("about")
+        about = table.text("about")
         identity = identity_of(table)
         token, pins = table.table("token"), table.table("pins")
         profile = cls(
-            name,
+            identity.profile,
             about,
             identity,
             _facts(whole, identity),

@@ -35,6 +35,7 @@ def identity_of(whole: Table) -> Identity:
     memory, sessions = whole.table("memory"), whole.table("sessions")
     card, reader = whole.table("card"), whole.table("reader")
     identity = Identity(
+        profile=whole.text("name", _USUAL.profile),
         serials=SerialRule.read(token.table("serial")),
         manufacturer=token.text("manufacturer", _USUAL.manufacturer, most=32),
         model=token.text("model", _USUAL.model, most=16),
@@ -195,7 +196,7 @@ def _instruction(name: str) -> int:
 
 def device_members(whole: Mapping[str, Any]) -> dict[str, Any]:
     """Give the members of a profile that `identity_of` reads, and that a key keeps."""
-    kept = {name: whole[name] for name in (*TABLES, "timing", "quirks") if name in whole}
+    kept = {name: whole[name] for name in ("name", *TABLES, "timing", "quirks") if name in whole}
     if "pins" in kept:
         kept["pins"] = {name: kept["pins"][name] for name in ("min", "max") if name in kept["pins"]}
     return kept

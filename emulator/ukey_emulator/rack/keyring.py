@@ -51,7 +51,7 @@ class _Key:
 class Keyring:
     """The keys in a folder, each with a slot of its own; all are plugged in at the start.
 
-    Their snapshots are in the folder `snapshots` beside it.
+    Their snapshots are in the folder `snapshots` beside it, what they are made of in `factories`.
     Keys that are not `lasting` need not outlive a crash of the machine, and are quicker for it.
     Faults are RackError, with what to do about them.
     """
@@ -61,7 +61,7 @@ class Keyring:
         self._slots = slots
         self._lasting = lasting
         self._lock = threading.RLock()
-        self._factories = Factories(lasting=lasting)
+        self._factories = Factories(folder.with_name("factories"), lasting=lasting)
         self._keys: dict[str, _Key] = {}
         folder.mkdir(mode=0o700, exist_ok=True)
         self._snapshots = Snapshots(folder.with_name("snapshots"), lasting=lasting)
