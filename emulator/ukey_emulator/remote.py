@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,7 @@ class SlotStatus(TypedDict):
     slot: int
     name: str
     key: str | None
+    reader: str | None
     label: str | None
     serial: str | None
     user: Pin | None
@@ -146,12 +148,13 @@ class Remote:
                 print(call["function"], call["rv"])
 
     Everything raises RemoteError when the rack refuses (`code` says why) or has gone (`gone`).
-    One connection is for one thread; there may be many connections. `close`, or leaving the
-    block, hangs up; the rack and its keys go on.
+    Threads may share a connection, one waits for the other; there may be many connections.
+    `close`, or leaving the block, hangs up; the rack and its keys go on.
     """
 
     def __init__(self, home: Path) -> None:
         self._home = home
+        self._lock = threading.Lock()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # Where many come at once, connecting takes a moment; without this it could take forever.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _CONNECTING)
@@ -267,6 +270,13 @@ class Remote:
         found: list[Call] = self._ask("trace", since=since, most=most)
         return found
 
+    def trace_exactly(self, exact: bool = True) -> None:  # noqa: FBT001, FBT002 - a switch
+        """Have each call in the trace once it has returned, at the price of slower calls; or not.
+
+        Otherwise what the module answers from memory comes with the next call of its thread.
+        """
+        self._ask("trace.exact", exact=exact)
+
     def events(self, since: int = 0) -> list[Event]:
         """Give what became of the keys after number `since`."""
         return self._pages("events", since)
@@ -313,8 +323,9 @@ class Remote:
                     yield answer["next"]
 
     def _ask(self, command: str, **arguments: object) -> Any:  # noqa: ANN401 - whatever JSON holds
-        self._send(command, arguments)
-        return self._receive()["result"]
+        with self._lock:
+            self._send(command, arguments)
+            return self._receive()["result"]
 
     def _send(self, command: str, arguments: Mapping[str, object]) -> None:
         request = {"version": _VERSION, "command": command, "arguments": arguments}

@@ -151,6 +151,8 @@ def ukey_rack() -> Iterator["RackProcess"]:
         patch.setenv("UKEY_HOME", str(rack.home))
         patch.setenv("PKCS11_MODULE", str(module_path()))
         patch.setenv("PCSCLITE_CSOCK_NAME", str(rack.readers_socket))
+        with rack.remote() as remote:
+            remote.trace_exactly()
         yield rack
 
 

@@ -49,6 +49,7 @@ def test_slots_and_keys(rack: Rack, remote: Remote) -> None:
         "slot": 0,
         "name": "one",
         "key": "one",
+        "reader": "ukeylab one 00 00",
         "label": "单位证书",
         "serial": serial,
         "user": {"left": 3, "tries": 3},

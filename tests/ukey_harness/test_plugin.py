@@ -1,13 +1,9 @@
 """The pytest plugin in somebody else's project."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-TIME_LIMIT = 150.0
+from plugin_runs import run_pytest
 
 # The lines that the README prints, as they stand there.
 README_TEST = """
@@ -18,22 +14,6 @@ def test_my_program_signs(ukey, ukey_module):
         public, private = session.generate_keypair(pkcs11.KeyType.RSA, 2048)
         assert public.verify(b"data", private.sign(b"data"))
 """
-
-
-def run_pytest(project: Path, *arguments: str, **environment: str) -> str:
-    """Run pytest in a project with all plugins that are installed; return what it prints."""
-    (project / "pytest.ini").touch()
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
-        cwd=project,
-        env={**inherited, **environment},
-        capture_output=True,
-        text=True,
-        timeout=TIME_LIMIT,
-        check=False,
-    )
-    return done.stdout + done.stderr
 
 
 def test_the_readmes_lines_work_as_printed(tmp_path: Path) -> None:

@@ -54,5 +54,6 @@ def commands(rack: "Rack") -> dict[str, Command]:
         "snapshot.remove": Command(keys.remove_snapshot, {"name": _SNAPSHOT}),
         "rack.status": Command(lambda: status(rack)),
         **numbered("trace", rack.trace.since),
+        "trace.exact": Command(rack.trace_exactly, {"exact": Flag(required=True)}),
         **numbered("events", rack.events.since),
     }

@@ -1,7 +1,7 @@
 """The rack put together: slots, keys, the PKCS#11 face, the readers and the control port."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,6 +42,7 @@ class Rack:
         self.trace = Trace()
         self._slots = Slots()
         self.events = Events(self._slots)
+        self._exact = ExitStack()
         self._home: Home | None = None
 
     def start(self) -> None:
@@ -72,6 +73,16 @@ class Rack:
         self._module.stop()
         self.keys.close()
         home.close(MODULE_SOCKET, READERS_SOCKET, CONTROL_SOCKET)
+
+    def trace_exactly(self, exact: bool) -> None:  # noqa: FBT001 - a switch
+        """Have programs ask for each call when they make it, nothing from memory, or no longer."""
+        self._exact.close()
+        if exact:
+            self._exact.enter_context(self._slots.epoch.change())
+
+    def reader_of(self, slot: int) -> str | None:
+        """Give the name of a slot's reader; None while there is none."""
+        return self._readers.name_of(slot)
 
     @contextmanager
     def pcscd(self) -> Iterator[Path]:

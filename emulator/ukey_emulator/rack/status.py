@@ -38,12 +38,14 @@ class SlotInfo:
     """A slot; what is told of the key is None where none is in it.
 
     `name` is that of the key that it is for, `key` of the one that is in it. A PIN that is not set
-    is None. `card` tells whether the PIN stands verified for who uses the key as a card.
+    is None. `reader` is what PC/SC calls its reader, None while it has none. `card` tells whether
+    the PIN stands verified for who uses the key as a card.
     """
 
     slot: int
     name: str
     key: str | None
+    reader: str | None
     label: str | None
     serial: str | None
     user: PinInfo | None
@@ -72,7 +74,7 @@ def status(rack: "Rack") -> StatusInfo:
         len(rack.keys.list()),
         len(applications),
         rack.trace.last,
-        tuple(_slot(slot, uses) for slot in rack.slots),
+        tuple(_slot(slot, uses, rack.reader_of(slot.number)) for slot in rack.slots),
     )
 
 
@@ -86,16 +88,19 @@ def _uses(applications: Iterable[Application]) -> dict[Chip, tuple[UseInfo, ...]
     return found
 
 
-def _slot(slot: Slot, uses: dict[Chip, tuple[UseInfo, ...]]) -> SlotInfo:
+def _slot(slot: Slot, uses: dict[Chip, tuple[UseInfo, ...]], reader: str | None) -> SlotInfo:
     chip = slot.chip
     if chip is None:
-        return SlotInfo(slot.number, slot.name, None, None, None, None, None, (), card=False)
+        return SlotInfo(
+            slot.number, slot.name, None, reader, None, None, None, None, (), card=False
+        )
     programs = uses.get(chip, ())
     by_module = sum(each.login == _ROLES[Role.USER] for each in programs)
     return SlotInfo(
         slot.number,
         slot.name,
         slot.key,
+        reader,
         chip.label,
         chip.identity.serial,
         _pin(chip, Role.USER),

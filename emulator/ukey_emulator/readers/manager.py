@@ -48,6 +48,10 @@ class ResourceManager:
             self._readers.stop()
             self._door.close(_ENDING)
 
+    def name_of(self, slot: int) -> str | None:
+        """Give the name of a slot's reader; None while there is none."""
+        return self._readers.name_of(slot)
+
     def _serve(self, connection: socket.socket) -> None:
         try:
             Client(self._readers, connection).talk()

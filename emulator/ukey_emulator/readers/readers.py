@@ -57,6 +57,11 @@ class Readers:
             raise ReaderRefusal(SCARD.E_UNKNOWN_READER)
         return reader
 
+    def name_of(self, slot: int) -> str | None:
+        """Give the name of a slot's reader; None while there is none."""
+        reader = self._readers.get(slot)
+        return None if reader is None else reader.name
+
     def room(self) -> int:
         """Tell how many readers there is room for: clients of 2.5 take no less than once told."""
         self._room = max(self._room, len(self._readers))
