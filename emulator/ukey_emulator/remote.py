@@ -37,13 +37,17 @@ class RemoteError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """A key of the rack; `slot` is the number of the slot that it is in, or belongs into."""
+    """A key of the rack; `slot` is the number of the slot that it is in, or belongs into.
+
+    `profile` is the name of the profile that it was made by.
+    """
 
     name: str
     label: str
     serial: str
     slot: int
     plugged: bool
+    profile: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,11 @@ def _environment(home: Path, keys: list[KeyInfo], profile: str) -> dict[str, str
     return environment
 
 
-def _run(command: Sequence[str], environment: dict[str, str]) -> int:
+def run_program(command: Sequence[str], environment: dict[str, str]) -> int:
+    """Run a program; give its exit code, 128 and the signal if one has ended it.
+
+    What is sent to us goes to the program as well. NotStartedError if it cannot be started.
+    """
     try:
         child = subprocess.Popen(command, env=environment)
     except FileNotFoundError as error:

@@ -303,6 +303,21 @@ def test_a_call_that_is_late_is_waited_for() -> None:
     assert [call["n"] for call in trace.since(0)] == [1, 2, 3]
 
 
+def test_a_key_tells_its_profile_wherever_it_is(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text("[token]\nmodel = 'mine'\n")
+    with RackProcess.start(tmp_path / "home") as rack_process, rack_process.remote() as remote:
+        remote.new_key(name="usual")
+        remote.new_key(name="tiny", profile="tiny")
+        remote.new_key(name="mine", profile=mine)
+        remote.unplug("tiny")
+    with RackProcess.start(tmp_path / "home") as again, again.remote() as remote:
+        told = {key.name: key.profile for key in remote.keys()}
+        assert told == {"usual": "default", "tiny": "tiny", "mine": "mine"}
+        copy = remote.new_key_from(remote.snapshot("tiny").name)
+        assert copy.profile == "tiny"
+
+
 def test_the_client_keeps_the_code_and_names_the_rack(running: RackProcess) -> None:
     with running.remote() as remote:
         assert remote.hello().home == str(running.home)

@@ -176,7 +176,9 @@ def _show(keys: list[KeyInfo], *, as_json: bool) -> None:
         return
     for info in keys:
         state = "plugged in" if info.plugged else "pulled out"
-        click.echo(f"{info.name}  slot {info.slot}  {info.serial}  {info.label}  {state}")
+        click.echo(
+            f"{info.name}  slot {info.slot}  {info.serial}  {info.label}  {info.profile}  {state}"
+        )
 
 
 def _show_snapshots(snapshots: list[SnapshotInfo], *, as_json: bool) -> None:

@@ -54,8 +54,8 @@ class Pad:
 class Identity:
     """The fixed facts of a key (PKCS#11 3.2 §3.2).
 
-    `profile` is the name of that which says all this. `serial` has at most 16 characters, as `serials` makes them; versions are (major, minor), PIN
-    lengths count bytes.
+    `profile` is the name of the one that says this. `serial` has at most 16 characters, as
+    `serials` makes them; versions are (major, minor), PIN lengths count bytes.
     `without` are the mechanisms (CKM) that this key does not have, `listed` those that it lists, in
     their order, if it is not simply all that it has, and `mechanisms` what it tells of them.
     `public_memory` and `private_memory` are bytes for token objects, `max_sessions` and

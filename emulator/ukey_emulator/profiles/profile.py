@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -72,11 +72,11 @@ class Profile:
         """Read the members of a profile whose file is, or would be, at this path."""
         whole = {"name": path.stem, **whole}
         table = Table(whole)
-        about = table.text("about")
-        identity = identity_of(table)
+        name, about = table.text("name"), table.text("about")
+        identity = replace(identity_of(table), profile=name)
         token, pins = table.table("token"), table.table("pins")
         profile = cls(
-            identity.profile,
+            name,
             about,
             identity,
             _facts(whole, identity),
@@ -96,7 +96,8 @@ def _facts(whole: Mapping[str, Any], identity: Identity) -> bytes:
 @lru_cache(maxsize=64)
 def kept(facts: bytes) -> Identity:
     """Read what a key has kept of its profile; ProfileError if a later release has written it."""
-    return identity_of(Table(json.loads(facts)))
+    members = json.loads(facts)
+    return replace(identity_of(Table(members)), profile=members.get("name", DEFAULT))
 
 
 def shipped() -> dict[str, Path]:

@@ -35,7 +35,6 @@ def identity_of(whole: Table) -> Identity:
     memory, sessions = whole.table("memory"), whole.table("sessions")
     card, reader = whole.table("card"), whole.table("reader")
     identity = Identity(
-        profile=whole.text("name", _USUAL.profile),
         serials=SerialRule.read(token.table("serial")),
         manufacturer=token.text("manufacturer", _USUAL.manufacturer, most=32),
         model=token.text("model", _USUAL.model, most=16),

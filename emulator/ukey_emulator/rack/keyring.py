@@ -31,6 +31,7 @@ class KeyInfo:
     serial: str
     slot: int
     plugged: bool
+    profile: str
 
 
 @dataclass(slots=True)
@@ -41,11 +42,13 @@ class _Key:
     slot: Slot
     serial: str
     label: str
+    profile: str
     chip: Chip | None = None
 
     def info(self) -> KeyInfo:
         label = self.label if self.chip is None else self.chip.label
-        return KeyInfo(self.name, label, self.serial, self.slot.number, self.chip is not None)
+        plugged = self.chip is not None
+        return KeyInfo(self.name, label, self.serial, self.slot.number, plugged, self.profile)
 
 
 class Keyring:
@@ -249,8 +252,9 @@ class Keyring:
         return key.info()
 
     def _hold(self, name: str, path: Path, chip: Chip) -> _Key:
-        slot = self._slots.add(name, chip.identity.reader, chip.identity.slot)
-        key = _Key(name, path, slot, slot, chip.identity.serial, chip.label)
+        told = chip.identity
+        slot = self._slots.add(name, told.reader, told.slot)
+        key = _Key(name, path, slot, slot, told.serial, chip.label, told.profile)
         self._keys[name] = key
         self._put(key, slot, chip)
         return key
