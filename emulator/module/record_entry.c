@@ -176,14 +176,10 @@ static void screen(struct stand_ins *ins, const struct call *call, enum level le
 {
     static CK_BYTE nothing[1];
 
-    for (unsigned i = 0; call->kinds[i] != K_END; i++) {
+    memcpy(ins->words, call->words, sizeof ins->words);
+    for (unsigned i = 0; level != TRAFFIC && call->kinds[i] != K_END; i++) {
         uintptr_t *word = ins->words + i;
-        *word = call->words[i];
-        if (call->kinds[i] == K_MORE)
-            continue;
-        if (i + 1 < MOST_ARGUMENTS && call->kinds[i + 1] == K_MORE)
-            word[1] = call->words[i + 1];
-        if (level == TRAFFIC || !*word)
+        if (!*word)
             continue;
         switch ((enum kind)call->kinds[i]) {
         case K_PIN:

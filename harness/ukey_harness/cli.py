@@ -49,6 +49,8 @@ COMMANDS: dict[str, Place] = {
     "rack": _emulator("rack", "Run a rack of keys in the foreground."),
     "key": _emulator("key", "Make, list, plug, unplug and copy keys of the running rack."),
     "trace": _emulator("trace", "Show the calls that reached the keys."),
+    "record": _emulator("record", "Record what a program asks a vendor's PKCS#11 module."),
+    "replay": _emulator("replay", "Run a program with a recording in the device's place."),
     "certs": _holder("我的证书: list the certificates on the key."),
     "login": _holder("登录: log in to the portal with the key."),
     "bind": _holder("CA用户绑定: bind the certificate to the unit's account."),

@@ -1,0 +1,58 @@
+"""Runs a program with the recording module before a vendor's."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ukey_emulator import record_module_path
+from ukey_emulator.run import run_program
+
+from .file import FORMAT, VERSION, RecordingError
+
+
+def run_recorded(command: Sequence[str], module: str, out: Path, level: str) -> int:
+    """Run a program, with PKCS11_MODULE naming the recorder before `module`; give its exit code.
+
+    The calls of the program, and of those that it starts, are in the file `out` afterwards, which
+    is made anew, for its owner alone. RecordingError if there is no such module or the file cannot
+    be written, NotStartedError if the program cannot be started.
+    """
+    vendors = Path(module).absolute() if "/" in module else Path(module)  # a name: as dlopen finds
+    if vendors.is_absolute() and not vendors.is_file():
+        raise RecordingError(f"there is no module {vendors}")
+    out = out.absolute()
+    header = {
+        "ukey": FORMAT,
+        "version": VERSION,
+        "level": level,
+        "module": str(vendors),
+        "command": list(command),
+        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    try:
+        recorder = record_module_path()
+        _begin(out, json.dumps(header, ensure_ascii=False))
+    except OSError as error:
+        raise RecordingError(f"{out} cannot be written: {error.strerror or error}") from error
+    environment = {
+        **os.environ,
+        "PKCS11_MODULE": recorder,
+        "UKEY_RECORD_MODULE": str(vendors),
+        "UKEY_RECORD_FILE": str(out),
+        "UKEY_RECORD_LEVEL": level,
+    }
+    for of_a_replay in ("UKEY_RECORD_AS", "UKEY_RECORD_INFO"):
+        environment.pop(of_a_replay, None)
+    return run_program(command, environment)
+
+
+def _begin(path: Path, header: str) -> None:
+    """Make the file, for its owner alone from the beginning."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, f"{header}\n".encode())
+    finally:
+        os.close(descriptor)
