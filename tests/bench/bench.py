@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cards import card_sides
+from many import figures
 from one_call import Share, shares
 from sides import Sides, Worker, sides
 
@@ -163,6 +164,8 @@ def measure(rounds: int, seconds: float) -> Iterator[Row]:
         yield from work(there, rounds, seconds)
     yield from cards(rounds)
     yield from memory()
+    for figure in figures():
+        yield alone(figure.what, figure.value, figure.unit, figure.most)
     for words, most in ((("run", "--", "true"), 500), (("--help",), 200)):
         yield alone(f"ukey {' '.join(words)}", startup(rounds, *words) * 1000, "ms", most)
 

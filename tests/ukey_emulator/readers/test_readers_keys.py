@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from sides import within
 from winscard import CHANGED, EMPTY, PNP, PRESENT, UNAWARE, Connection, Program, outcome
+from wire import Wire
 
 from ukey_emulator.rack.rack import Rack
-from ukey_emulator.readers.terms import SCARD, Share
+from ukey_emulator.readers.messages import COUNT
+from ukey_emulator.readers.terms import SCARD, Command, Share
 
 SELECT = bytes.fromhex("00A4040005A000000308")
 STATE = bytes.fromhex("00200080")
@@ -84,6 +86,22 @@ def test_a_key_for_itself(rack: Rack, program: Program) -> None:
     """What is exclusive among cards is not so for PKCS#11: the chip is one, the faces are two."""
     program.connect(program.readers()[0], Share.EXCLUSIVE)
     assert rack.keys.list()[0].plugged
+
+
+def test_more_keys_than_old_clients_know_readers(rack: Rack) -> None:
+    """Up to 4:5 a client sees the first 16; it reaches the others by name, and 4:6 sees all."""
+    for _ in range(299):
+        rack.keys.new()
+    names = [f"ukeylab {slot.name} 00 00" for slot in rack.slots]
+    assert len(names) == 300
+    with Program(rack.path / "pcscd.comm") as program:
+        assert program.readers() == names[:16]
+        assert program.connect(names[-1]).transmit(SELECT)[-2:] == b"\x90\x00"
+    with Wire(rack.path / "pcscd.comm", 6) as wire:
+        wire.establish()
+        assert wire.ask(Command.GET_READERS_STATE_SIZE, answer=COUNT) == (300,)
+        wire.send(Command.GET_READERS_STATE_ARRAY)
+        assert wire.states(300) == names
 
 
 def test_run_tells_where_the_readers_are() -> None:
