@@ -40,7 +40,7 @@ static enum form form_of_given(const CK_ATTRIBUTE *attributes, uint64_t given, u
         return NO_VALUE;
     if (query.form == NESTED)
         return attribute->ulValueLen % sizeof(CK_ATTRIBUTE) ? NO_VALUE : NESTED;
-    return is_left_out(attribute, attributes, given, level) ? NO_VALUE : VALUE;
+    return level == CALLS && is_left_out(attribute, attributes, given, level) ? NO_VALUE : VALUE;
 }
 
 /* `asked` stands at the entries of `count` queries in the request, of which `given` are answered. */
