@@ -1,8 +1,10 @@
 """Slots: where keys are plugged in and pulled out, seen by both faces."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 from ukey_emulator.chip import Chip
 from ukey_emulator.epoch import Epoch
@@ -69,6 +71,8 @@ class Slots:
         self._slots: dict[int, Slot] = {}
         self._changed = threading.Condition()
         self._watchers: tuple[Callable[[Slot], None], ...] = ()
+        self._busy: WeakKeyDictionary[Chip, float] = WeakKeyDictionary()  # monotonic seconds
+        self._stopping = False
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(list(self._slots.values()))
@@ -122,6 +126,31 @@ class Slots:
         with self._changed:
             self._changed.wait_for(lambda: self.turn != turn)
 
+    def linger(
+        self, chip: Chip, seconds: float, given_up: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Wait until a key has spent so many seconds on something, after all that it has to do.
+
+        Tells whether it is still there.
+
+        The wait ends at once when the key is pulled out, the rack stops, or it is given up, which
+        is looked at after each `wake`. Nobody else waits for it but who wants the same key.
+        """
+        slot = next((each for each in self if each.chip is chip), None)
+        with self._changed:
+            begin = max(time.monotonic(), self._busy.get(chip, 0.0))
+            end = self._busy[chip] = begin + seconds
+            while slot is not None and slot.chip is chip and not self._stopping:
+                left = end - time.monotonic()
+                if left <= 0 or given_up() or not self._changed.wait(left):
+                    break
+            return slot is not None and slot.chip is chip
+
+    def stop(self) -> None:
+        """Have nobody linger any more."""
+        self._stopping = True
+        self.wake()
+
     def wake(self) -> None:
         """Wake all who wait, so that they look again."""
         with self._changed:
@@ -136,3 +165,6 @@ class Slots:
     def _hold(self, slot: Slot, chip: Chip | None, key: str = "") -> None:
         with self.epoch.change():
             slot.hold(chip, key)
+        with self._changed:
+            # Who lingers with the key that was there holds up those who are told next.
+            self._changed.notify_all()

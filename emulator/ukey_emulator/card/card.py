@@ -11,6 +11,7 @@ from operator import xor
 
 from ukey_emulator.chip import Chip, PinRefusal, Refusal
 from ukey_emulator.epoch import Epoch
+from ukey_emulator.profiles.timing import seconds_of
 from ukey_emulator.terms import CKR
 
 from .apdu import Command
@@ -64,6 +65,15 @@ class Exchange:
 # What follows each command that has been answered.
 Watcher = Callable[[Exchange], None]
 
+# What takes so many seconds of a key's time; False if it is pulled out meanwhile.
+Linger = Callable[[Chip, float], bool]
+
+
+def _at_once(chip: Chip, seconds: float) -> bool:
+    """Take no time: the key is still there."""
+    del chip, seconds
+    return True
+
 
 class Card:
     """A chip as a card in a reader: the engine that stands between APDUs and applets.
@@ -72,7 +82,15 @@ class Card:
     threads; commands are carried out one after another.
     """
 
-    def __init__(self, chip: Chip, epoch: Epoch, watcher: Watcher | None = None) -> None:
+    def __init__(
+        self,
+        chip: Chip,
+        epoch: Epoch,
+        watcher: Watcher | None = None,
+        linger: Linger = _at_once,
+    ) -> None:
+        self._chip = chip
+        self._linger = linger
         self._epoch = epoch
         self._watcher = watcher
         self._applets: tuple[Applet, ...] = (PivApplet(chip), DeviceManagement(chip))
@@ -135,12 +153,20 @@ class Card:
             if command.chained:
                 self._chain = command
                 return b"", SW.OK
+            if self._chip.paced:
+                self._take_time(command.ins)
             data = self._perform(command, pending)
         # A card that breaks says so, and goes on: 6F00 is no answer that our applets give.
         except Exception as error:  # noqa: BLE001 - whatever it is
             return b"", _word(error)
         self._pending = data[command.room :]
         return data[: command.room], _more(len(self._pending)) if self._pending else SW.OK
+
+    def _take_time(self, instruction: int) -> None:
+        """Take the time of a slow key; 6F00 if it is pulled out meanwhile."""
+        seconds = seconds_of(self._chip.identity.timing, instruction)
+        if seconds and not self._linger(self._chip, seconds):
+            raise Refusal(CKR.DEVICE_REMOVED)
 
     def _perform(self, command: Command, pending: bytes) -> bytes:
         if command.ins == _GET_RESPONSE:

@@ -44,6 +44,7 @@ class Chip:
         facts = self._store.facts()
         self.identity = identity_of(facts)
         self._mechanisms = mechanisms_of(self.identity)
+        self.paced = bool(self.identity.timing)
         self._limits = self.identity.public_memory, self.identity.private_memory
         self._limited = self._limits != (None, None)
         self.label = facts.get("label", b"").decode()

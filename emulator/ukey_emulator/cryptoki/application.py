@@ -339,6 +339,11 @@ class Application:
 
     def place(self, session: Session, *objects: Object) -> list[int]:
         """Put new objects on the token or into the session, all or none; give their handles."""
+        if session.pause is not None:
+            for obj in objects:
+                self.require_writable(session, obj)
+            pause, session.pause = session.pause, None
+            pause()
         token_objects = [obj for obj in objects if obj.on_token]
         with self.lock:
             self._require_open(session)

@@ -23,7 +23,7 @@ def C_DigestInit(app: Application, session: Session, mechanism: wire.Mechanism |
         return
     session.require_free("digest")
     context = find(session, mechanism, CKF.DIGEST).digest(parameter_of(mechanism))
-    session.operations["digest"] = Operation(context)
+    session.operations["digest"] = Operation(context, mechanism=mechanism.type)
 
 
 def C_Digest(app: Application, session: Session, data: bytes | None, out: Out) -> Output:

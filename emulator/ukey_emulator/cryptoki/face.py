@@ -18,6 +18,7 @@ from . import (
     message,
     message_sign,
     objects,
+    pace,
     random,
     sessions,
     sign,
@@ -190,6 +191,8 @@ def _in_session(
             session.caller = caller
             application.slots.epoch.advance()
         try:
+            if session.chip.paced:
+                return pace.in_session(application, session, function, arguments[1:])
             return function(application, session, *arguments[1:])
         finally:
             if session.slot.chip is not session.chip:
@@ -203,6 +206,8 @@ def _on_token(
     slot = application.slot(arguments[0])
     chip = slot.chip
     try:
+        if chip is not None and chip.paced:
+            return pace.on_token(application, chip, function, arguments)
         return function(application, *arguments)
     finally:
         if chip is not None and slot.chip is not chip:

@@ -16,7 +16,8 @@ class Operation:
 
     `context` is the chip's side of it, `key` what it works with. `authorised` is False while a
     key with CKA_ALWAYS_AUTHENTICATE waits for its PIN. `parts` is True once an update has come.
-    `signature` is the one to be judged, where it came first. `begin` gives the context afresh.
+    `signature` is the one to be judged, where it came first. `begin` gives the context afresh;
+    `mechanism` is what it works by.
     """
 
     context: object
@@ -25,6 +26,7 @@ class Operation:
     parts: bool = False
     signature: bytes | None = None
     begin: Callable[[], object] | None = None
+    mechanism: int | None = None
 
     def start_over(self) -> None:
         """Forget all input, as if none had come yet."""

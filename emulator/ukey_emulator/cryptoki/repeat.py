@@ -29,6 +29,8 @@ class Signing:
         except Refusal:
             return None
         operation = session.operations.get(SIGN.name)
+        if session.chip.paced:
+            return None
         if not epoch or operation is None or not operation.authorised or operation.begin is None:
             return None
         return cls(epoch, session, operation.begin, cast("Signer", operation.context).length)

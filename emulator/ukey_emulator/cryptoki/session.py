@@ -16,7 +16,7 @@ from .operations import Operation
 class Session:
     """One session; `objects` are the session objects that end with it.
 
-    `caller` is the thread that called last.
+    `caller` is the thread that called last. `pause` takes the time that the call under way costs.
     """
 
     handle: int
@@ -27,6 +27,7 @@ class Session:
     objects: list[Object] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     caller: int = 0
+    pause: Callable[[], None] | None = None
 
     @property
     def flags(self) -> int:

@@ -151,7 +151,9 @@ def begin_use(
         return use.begin(found, material, parameter)
 
     authorised = not obj.flag(CKA.ALWAYS_AUTHENTICATE)
-    session.operations[use.name] = Operation(begin(), obj, authorised, begin=begin)
+    session.operations[use.name] = Operation(
+        begin(), obj, authorised, begin=begin, mechanism=found.kind
+    )
     if obj.private and app.role(session.chip) is not Role.USER:
         # Another thread has logged out meanwhile, and saw no operation to end, or has ended it.
         session.operations.pop(use.name, None)

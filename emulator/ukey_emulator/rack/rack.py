@@ -69,6 +69,7 @@ class Rack:
         if home is None:
             return
         self._control.stop()
+        self._slots.stop()
         self._readers.stop()
         self._module.stop()
         self.keys.close()
@@ -128,4 +129,4 @@ class Rack:
         self.stop()
 
     def _card(self, chip: Chip) -> Card:
-        return Card(chip, self._slots.epoch, self.trace.note_card)
+        return Card(chip, self._slots.epoch, self.trace.note_card, self._slots.linger)
