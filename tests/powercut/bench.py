@@ -85,7 +85,7 @@ SCENES: list[Scene] = []
 
 def used(keyring: Keyring) -> None:
     """Make a key with something of everything, and one wrong try for each PIN."""
-    keyring.new(name="key", label="power", tries=5)
+    keyring.new(name="key", label="power", tries=3)
     program = Program(Face(keyring._slots, lambda *_: None))
     session = program.open(user=CKU.USER)
     program.C_CreateObject(session, attributes(**DATA, LABEL="open", VALUE="1"), True)
@@ -98,7 +98,7 @@ def used(keyring: Keyring) -> None:
 
 def blank(keyring: Keyring) -> None:
     """Make a key that was never initialised."""
-    keyring.new(name="key", initialized=False, tries=5)
+    keyring.new(name="key", initialized=False, tries=3)
 
 
 def scene(

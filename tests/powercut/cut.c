@@ -1,11 +1,13 @@
 /* Cuts the power of a process: counts what it does to the files of one folder, and ends it there.
  *
  * Preloaded into the process that holds keys. After cut_watch every call that changes a file below
- * the folder, or waits for the disk, is one step. A step is written into the journal after it is
- * done, with its bytes, so that a disk can be played back from it. Calls that wait for the disk do
- * not wait: the journal tells what the disk would have then, and the test is quick.
+ * the folder is one step. It is written into the journal after it is done, with its bytes, so that
+ * a disk can be played back from it. So is a call that waits for the disk, which does not wait: the
+ * journal tells what the disk would have then, and the test is quick.
  *
  * cut_at(n, torn): the process is killed before step n, or after half of the bytes of write n.
+ * cut_at_send(n): the process is killed before it sends its n-th message to anybody.
+ *
  * A call that changes files and is not here would make the journal differ from the folder, which
  * the test sees.
  */
@@ -20,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -36,6 +39,7 @@ static size_t folder_length;
 static int journal = -1;
 static long steps, writes, stop_at;
 static int stop_torn;
+static long sends, stop_at_send;
 
 #define REAL(name) ((__typeof__(&name))next(#name))
 
@@ -136,6 +140,19 @@ void cut_at(long step, int torn)
     pthread_mutex_unlock(&lock);
 }
 
+void cut_at_send(long message)
+{
+    pthread_mutex_lock(&lock);
+    sends = 0;
+    stop_at_send = message;
+    pthread_mutex_unlock(&lock);
+}
+
+long cut_sends(void)
+{
+    return sends;
+}
+
 void cut_mark(const char *text)
 {
     pthread_mutex_lock(&lock);
@@ -209,7 +226,7 @@ static int synced(int file, int data_only)
     const char *path = path_of(file, room);
     if (path == NULL)
         return (int)syscall(data_only ? SYS_fdatasync : SYS_fsync, file);
-    begin();
+    pthread_mutex_lock(&lock);
     note(SYNC, path, 0, NULL, 0);
     end();
     return 0;
@@ -280,4 +297,24 @@ int rename(const char *from, const char *to)
         note(RENAME, path, 0, target, strlen(target));
     end();
     return done;
+}
+
+static void sending(void)
+{
+    pthread_mutex_lock(&lock);
+    if (++sends == stop_at_send)
+        die();
+    pthread_mutex_unlock(&lock);
+}
+
+ssize_t send(int socket, const void *data, size_t length, int flags)
+{
+    sending();
+    return REAL(send)(socket, data, length, flags);
+}
+
+ssize_t sendmsg(int socket, const struct msghdr *message, int flags)
+{
+    sending();
+    return REAL(sendmsg)(socket, message, flags);
 }

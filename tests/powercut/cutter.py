@@ -1,7 +1,7 @@
 """Play scenes, and cut the power at each step of each: a process to be started with cut.c.
 
-    LD_PRELOAD=cut.so python tests/powercut/cutter.py FOLDER [--group G | --scene S] [--seeds N]
-        [--passing] [--broken HOW]
+    LD_PRELOAD=cut.so python tests/powercut/cutter.py FOLDER [--group G]... [--seeds N] [--passing]
+    LD_PRELOAD=cut.so python tests/powercut/cutter.py FOLDER --broken HOW SCENE...
 
 Each scene is played in children of this process, which is quick. One is left alone and keeps a
 journal, from which follows what was to be seen after each answer, and what a disk may have when
@@ -144,6 +144,14 @@ class Cutting:
         self._kill(torn=True)
         shutil.rmtree(self.folder)
 
+    def tell(self) -> None:
+        """Print what came out."""
+        counts = ", ".join(f"{count} {way}" for way, count in self.counts.items())
+        lines = [f"{self.scene.name}: {counts}", *(f"  WRONG {fault}" for fault in self.faults)]
+        if len(self.faults) > _SHOWN:
+            lines[1 + _SHOWN :] = [f"  WRONG in {len(self.faults)} places"]
+        print("\n".join(lines), flush=True)  # noqa: T201 - what it is for
+
     def _undisturbed(self) -> None:
         """Play it to its end, then judge what each step leaves on a disk that loses its power."""
         home = self.folder / "whole"
@@ -274,27 +282,24 @@ def main() -> int:
     """Do what the arguments say; see above."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--group")
-    parser.add_argument("--scene")
+    parser.add_argument("--group", action="append")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--passing", action="store_true")
-    parser.add_argument("--broken", choices=sorted(sabotage.ALL))
+    parser.add_argument("--broken", nargs=2, action="append", metavar=("HOW", "SCENE"))
     asked = parser.parse_args()
     folder = asked.folder.resolve()
     logging.disable()
     gc.freeze()
+    named = {scene.name: scene for scene in SCENES}
+    chosen = [scene for scene in SCENES if asked.group is None or scene.group in asked.group]
+    tasks: list[tuple[Scene, str | None]] = [(scene, None) for scene in chosen]
+    if asked.broken:
+        tasks = [(named[scene], how) for how, scene in asked.broken]
     wrong = False
-    for number, scene in enumerate(SCENES):
-        if asked.group not in (None, scene.group) or asked.scene not in (None, scene.name):
-            continue
-        cutting = Cutting(scene, folder / str(number), not asked.passing, asked.seeds, asked.broken)
+    for number, (scene, how) in enumerate(tasks):
+        cutting = Cutting(scene, folder / str(number), not asked.passing, asked.seeds, how)
         cutting.run()
-        counts = ", ".join(f"{count} {way}" for way, count in cutting.counts.items())
-        print(f"{scene.name}: {counts}", flush=True)  # noqa: T201 - what it is for
-        for fault in cutting.faults[:_SHOWN]:
-            print(f"  WRONG {fault}", flush=True)  # noqa: T201 - the same
-        if len(cutting.faults) > _SHOWN:
-            print(f"  WRONG in {len(cutting.faults)} places", flush=True)  # noqa: T201 - the same
+        cutting.tell()
         wrong |= bool(cutting.faults)
     return wrong
 

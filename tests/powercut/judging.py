@@ -74,7 +74,7 @@ def _differences(
     for part, value in one.items():
         # Private objects of a key that is locked nobody can read.
         if value != other[part] and not (part == "private" and None in (value, other[part])):
-            yield f"{name}.{part}: {value!r:.300} is not {other[part]!r:.300}"
+            yield f"{name}.{part}: {value!r:.120} is not {other[part]!r:.120}"
 
 
 def counted(found: State, wanted: State, told: Told) -> str:

@@ -12,7 +12,7 @@ from program import PIN, SO_PIN
 def card_pin_verified(bench: Bench) -> Iterator[None]:
     piv = bench.piv()
     yield
-    assert piv.sw(0x20, 0, 0x80, _field(WRONG)) == 0x63C3
+    assert piv.sw(0x20, 0, 0x80, _field(WRONG)) == 0x63C1
     yield
     piv.verify()
     yield
@@ -23,7 +23,7 @@ def card_pin_and_puk_changed(bench: Bench) -> Iterator[None]:
     piv = bench.piv()
     yield
     for reference, old, new in ((0x80, PIN, NEW_PIN), (0x81, SO_PIN, NEW_SO_PIN)):
-        assert piv.sw(0x24, 0, reference, _field(WRONG) + _field(new)) == 0x63C3
+        assert piv.sw(0x24, 0, reference, _field(WRONG) + _field(new)) == 0x63C1
         yield
         piv.ok(0x24, 0, reference, _field(old) + _field(new))
         yield
@@ -35,7 +35,7 @@ def card_pin_unblocked(bench: Bench) -> Iterator[None]:
     for _ in range(4):
         piv.sw(0x20, 0, 0x80, _field(WRONG))
     yield
-    assert piv.sw(0x2C, 0, 0x80, _field(WRONG) + _field(NEW_PIN)) == 0x63C3
+    assert piv.sw(0x2C, 0, 0x80, _field(WRONG) + _field(NEW_PIN)) == 0x63C1
     yield
     piv.ok(0x2C, 0, 0x80, _field(SO_PIN) + _field(NEW_PIN))
     yield

@@ -25,7 +25,7 @@ def wrong_pins_till_it_is_blocked(bench: Bench) -> Iterator[None]:
     program = bench.program
     session = program.open()
     yield
-    for _ in range(4):
+    for _ in range(2):
         assert program.rv("C_Login", session, CKU.USER, WRONG) == CKR.PIN_INCORRECT
         yield
     assert program.rv("C_Login", session, CKU.USER, PIN) == CKR.PIN_LOCKED
@@ -37,7 +37,7 @@ def wrong_so_pins_till_it_is_blocked(bench: Bench) -> Iterator[None]:
     program = bench.program
     session = program.open()
     yield
-    for _ in range(4):
+    for _ in range(2):
         assert program.rv("C_Login", session, CKU.SO, WRONG) == CKR.PIN_INCORRECT
         yield
     assert program.rv("C_Login", session, CKU.SO, SO_PIN) == CKR.PIN_LOCKED

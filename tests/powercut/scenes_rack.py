@@ -129,21 +129,22 @@ def opened_from_an_old_version(bench: Bench) -> Iterator[None]:
     yield
 
 
-@scene("file", with_a_full_log, crashed=True)
+@scene("file", with_a_full_log, changes=False, crashed=True)
 def log_taken_over(bench: Bench) -> Iterator[None]:
     program = bench.program
     session = program.open()
     yield
     for _ in range(4):
-        assert program.rv("C_Login", session, CKU.USER, WRONG) == CKR.PIN_INCORRECT
+        program.C_Login(session, CKU.USER, PIN)
         yield
+        program.C_Logout(session)
 
 
 @scene("file")
 def key_rested_and_woken(bench: Bench) -> Iterator[None]:
     program = bench.program
-    session = program.open()
-    assert program.rv("C_Login", session, CKU.USER, WRONG) == CKR.PIN_INCORRECT
+    session = program.open(user=CKU.USER)
+    program.C_Logout(session)
     yield
     assert bench.chip._store.rest()
     yield

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,17 @@ from program import Program, attributes
 
 from ukey_emulator.chip import Chip, Role
 from ukey_emulator.chip.objects import Object
+from ukey_emulator.chip.pins import PinRecord
 from ukey_emulator.cryptoki.face import Face
 from ukey_emulator.cryptoki.wire import Mechanism, Out
 from ukey_emulator.rack.keyring import Keyring
 from ukey_emulator.slots import Slots
 from ukey_emulator.terms import CKA, CKK, CKM, CKO, CKU
 
-PINS = tuple(
-    {
-        Role.USER: (b"123456", b"654321", b"777777"),
-        Role.SO: (b"12345678", b"87654321"),
-    }.items()
-)
+PINS = {
+    Role.USER: (b"123456", b"654321"),
+    Role.SO: (b"12345678", b"87654321"),
+}
 """All PINs that these tests ever set."""
 
 _SIGNING = {CKK.RSA: CKM.SHA256_RSA_PKCS, CKK.EC: CKM.ECDSA_SHA256}
@@ -69,10 +69,9 @@ def seen(keyring: Keyring) -> State:
 def state_of(chip: Chip) -> KeyState:
     """Give what a chip shows; private objects only if they are open."""
     records = {role: record for role in Role if (record := chip.pin(role)) is not None}
-    opens = {
-        role: next((pin for pin in pins if role in records and records[role].open(pin)), None)
-        for role, pins in PINS
-    }
+    opens: dict[Role, bytes | None] = dict.fromkeys(Role)
+    for role, record in records.items():
+        opens[role] = _right_pin(role, record.salt, record.wrapped)
     return KeyState(
         chip.identity.serial,
         chip.label,
@@ -83,6 +82,12 @@ def state_of(chip: Chip) -> KeyState:
         _named(chip.outsides()),
         _named(chip._private.find({})) if chip._users[Role.USER] else None,
     )
+
+
+@cache
+def _right_pin(role: Role, salt: bytes, wrapped: bytes) -> bytes | None:
+    record = PinRecord(salt, wrapped, 1, 1)
+    return next((pin for pin in PINS[role] if record.open(pin)), None)
 
 
 def _named(objects: Iterable[Object]) -> Objects:
