@@ -15,7 +15,7 @@ def token(key):
 
 
 def test_the_marker_says_what_a_key_is_like(tmp_path: Path) -> None:
-    (tmp_path / "own.toml").write_text('[reader]\nname = "Own Reader"\n')
+    (tmp_path / "own.toml").write_text('[reader]\nname = "Own Reader"\n[pins]\nuser = "86420"\n')
     (tmp_path / "test_mine.py").write_text(
         LIBRARY
         + """
@@ -33,6 +33,8 @@ def test_label_and_pins(ukey):
 
 @pytest.mark.ukey(profile="own.toml")
 def test_a_profile_beside_the_test_and_the_markers_of_the_module(ukey):
+    assert ukey.pin == "86420" and ukey.reader == "Own Reader 00 00"
+    token(ukey).open(user_pin=ukey.pin).close()
     assert ukey.label == "of the module"
 
 @pytest.mark.ukey(label=None)
