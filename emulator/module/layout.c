@@ -209,13 +209,20 @@ struct field layout_field(const struct layout *layout, unsigned index, const voi
     return field;
 }
 
+/* Where NULL asks for the length, or for nothing, whatever length stands beside it. */
+static bool may_be_null(enum member member)
+{
+    return member == M_IV || member == M_TAG || member == M_TAG_BITS || member == M_TAG_16 ||
+           member == M_POINTER_8;
+}
+
 /* Whether the lengths inside a struct can be true. */
 bool layout_fits(const struct layout *layout, const void *base)
 {
     for (unsigned i = 0; layout->members[i] != M_END; i++) {
         struct field field = layout_field(layout, i, base);
         uint64_t most = field.member == M_ITEMS ? MOST_ATTRIBUTES : MOST_PARAMETER;
-        if (field.bytes && field.size > most)
+        if (field.bytes ? field.size > most : field.size && !may_be_null(field.member))
             return false;
         if (field.member == M_OAEP_POINTER && field.bytes &&
             !layout_fits(&layout_OAEP, field.bytes))

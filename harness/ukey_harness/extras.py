@@ -1,5 +1,7 @@
 """What of the optional parts is installed, said before anything is started."""
 
+import ctypes
+import sys
 from importlib.util import find_spec
 
 import click
@@ -15,7 +17,15 @@ WORLD = {
 
 
 def require_pcsc() -> None:
-    """End with a message unless the extra `pcsc` (pyscard) is installed."""
+    """End with a message unless the extra `pcsc` (pyscard) is installed, and what it stands on."""
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL("libpcsclite.so.1")  # pyscard itself prints that it lacks, and goes on
+        except OSError as error:
+            raise click.ClickException(
+                "the cases of a card need libpcsclite: install it "
+                "(Debian, Ubuntu: apt-get install libpcsclite1)"
+            ) from error
     if find_spec("smartcard") is None:
         raise click.ClickException(
             "the cases of a card need pyscard: pip install 'ukeylab[pcsc]' (it is built from its "

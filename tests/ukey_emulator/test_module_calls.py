@@ -297,9 +297,14 @@ PBKD2_READ = Parameter("PBKD2", (1, b"salt", 1000, 4, b"", b"secret"))
         ),
         (
             0x1087,
-            structure(iv=None, n=2, bits=16, aad=None, m=0, tag=128),
-            Parameter("GCM", (None, 16, b"", 128)),
+            structure(iv=None, n=0, bits=16, aad=None, m=0, tag=128),
+            Parameter("GCM", (b"", 16, b"", 128)),
         ),
+        # What is not there has no length: else a signature would lack what it is to be about.
+        (0x1087, structure(iv=b"iv", n=2, bits=16, aad=None, m=5, tag=128), Misfit(48)),
+        (0x1087, structure(iv=None, n=2, bits=16, aad=None, m=0, tag=128), Misfit(48)),
+        (0x1057, structure(flag=True, n=3, context=None), Misfit(24)),
+        (0x3AC, structure(prf=1, n=2, items=None, m=0, keys=None), Misfit(40)),
         (0x1087, structure(a=b"a", b=1), Misfit(16)),
         (0x1087, structure(iv=b"iv", n=2**60, aad=b"", m=0, tag=96), Misfit(40)),
         (

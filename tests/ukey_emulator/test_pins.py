@@ -50,6 +50,18 @@ def test_flags_tell_the_counter_down_to_the_lock(program: Program) -> None:
     assert program.rv("C_SetPIN", session, PIN, b"654321") == CKR.PIN_LOCKED
 
 
+def test_zeros_at_the_end_of_a_pin_count(program: Program) -> None:
+    session = program.open()
+    for wrong in (PIN + b"\0", PIN + bytes(3)):
+        assert program.rv("C_Login", session, CKU.USER, wrong) == CKR.PIN_INCORRECT
+    assert program.rv("C_Login", session, CKU.SO, SO_PIN + b"\0") == CKR.PIN_INCORRECT
+    program.C_Login(session, CKU.USER, PIN)
+    program.C_SetPIN(session, PIN, b"abcdef\0")
+    program.C_Logout(session)
+    assert program.rv("C_Login", session, CKU.USER, b"abcdef") == CKR.PIN_INCORRECT
+    program.C_Login(session, CKU.USER, b"abcdef\0")
+
+
 def test_the_so_unlocks_and_private_objects_are_still_there(program: Program) -> None:
     session = program.open(user=CKU.USER)
     program.C_CreateObject(

@@ -41,6 +41,8 @@ class Lock:
     @classmethod
     def of(cls, pin: bytes, salt: bytes | None = None) -> "Lock":
         """Derive the wrapping key of a PIN, with a fresh salt if none is given."""
+        if pin.endswith(b"\0"):  # HMAC fills up with zeros, so that they would be of no matter
+            pin = hashlib.sha256(pin).digest()
         salt = secrets.token_bytes(_SALT_LENGTH) if salt is None else salt
         return cls(salt, hashlib.pbkdf2_hmac("sha256", pin, salt, ROUNDS))
 

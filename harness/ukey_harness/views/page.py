@@ -19,6 +19,8 @@ SUITES = {
     "pin": ("口令", "PIN"),
     "token": ("令牌", "Token"),
     "card": ("读卡器与卡片", "Card in a reader"),
+    "pkcs11": ("PKCS#11 接口", "PKCS#11"),
+    "oasis": ("OASIS 规范用例", "OASIS profiles"),
 }
 ENGLISH = {
     Verdict.MET: "met",

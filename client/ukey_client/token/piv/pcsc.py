@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any, Final
@@ -180,6 +181,11 @@ def _winscard() -> Any:  # noqa: ANN401 - pyscard has no types
 
 def _missing_service(name: str) -> str:
     if name == _SERVICE:
+        if socket := os.environ.get("PCSCLITE_CSOCK_NAME"):
+            return (
+                f"智能卡服务没有运行：环境变量 PCSCLITE_CSOCK_NAME 指向的 {socket} 无人应答。"
+                "请启动提供它的程序（如 ukey rack），或取消该环境变量"
+            )
         return (
             "智能卡服务没有运行。请安装并启动 pcscd"
             "（Debian/Ubuntu：apt-get install pcscd；systemctl start pcscd）"

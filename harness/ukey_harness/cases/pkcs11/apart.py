@@ -116,7 +116,7 @@ def _se_38(stand: Stand) -> tuple[str, ...]:
     "PN-22",
     "5.5.9",
     "Each character of a PIN counts: its case, and those at its end.",
-    "OK, PIN_INCORRECT, PIN_INCORRECT, PIN_INCORRECT, OK",
+    "OK, PIN_INCORRECT, PIN_INCORRECT, PIN_INCORRECT, PIN_INCORRECT, OK",
     changes=Changes.TOKEN,
 )
 def _pn_22(stand: Stand) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ def _pn_22(stand: Stand) -> tuple[str, ...]:
     seen = [set_pin(stand, session, stand.pin(), PIN)]
     if seen[0] != "OK":
         return tuple(seen)
-    for wrong in (PIN.lower(), PIN[:8], PIN + "5"):
+    for wrong in (PIN.lower(), PIN[:8], PIN + "5", PIN + "\0"):
         seen.append(stand.login(session, pin=wrong))
         if stand.login(session, pin=PIN) == "OK":  # so that no try stays spent
             stand.must("Logout", session)
