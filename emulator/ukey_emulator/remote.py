@@ -260,6 +260,10 @@ class Remote:
         """Delete a snapshot for good; keys made from it stay."""
         self._ask("snapshot.remove", name=name)
 
+    def ask(self, command: str, **arguments: object) -> Any:  # noqa: ANN401 - whatever JSON holds
+        """Have any command of the control port carried out; `hello` tells which there are."""
+        return self._ask(command, **arguments)
+
     def status(self) -> Status:
         """Tell what the rack looks like now: slots, keys, PIN tries, who is logged in."""
         told: Status = self._ask("rack.status")

@@ -1,6 +1,7 @@
 """`ukey rack --watch` in a terminal of its own, and where there is none."""
 
 import fcntl
+import io
 import os
 import pty
 import re
@@ -18,8 +19,10 @@ from pathlib import Path
 import pytest
 from dying_program import RW, Wire
 from program import PIN, ROOM
+from rich.console import Console
 
-from ukey_emulator.remote import RackProcess, Remote
+from ukey_emulator.cli.screen import View, screen
+from ukey_emulator.remote import RackProcess, Remote, SlotStatus, Status
 from ukey_emulator.terms import CKU
 
 UKEY = Path(sys.executable).with_name("ukey")
@@ -247,3 +250,29 @@ def test_watching_goes_not_with_json(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "--watch does not go with --json" in done.stderr
+
+
+def test_faults_that_are_armed_and_have_fired() -> None:
+    slot: SlotStatus = {
+        "slot": 0,
+        "name": "one",
+        "key": None,
+        "label": None,
+        "serial": None,
+        "user": None,
+        "so": None,
+        "programs": [],
+        "card": False,
+    }
+    status: Status = {"home": "/home", "keys": 1, "programs": 0, "calls": 0, "slots": [slot]}
+    members = {"name": "third", "function": "C_Sign", "at": 3, "hang": True}
+    fault = {"name": "third", "members": members, "met": 4, "fired": 1, "waiting": 1}
+    calm = {"name": "calm", "members": {"name": "calm"}, "met": 0, "fired": 0, "waiting": 0}
+    console = Console(width=120, height=12, record=True, file=io.StringIO())
+    console.print(screen(View(status, faults=[fault, calm]), console.height))
+    text = console.export_text()
+    assert (
+        "fault third fired 1 of 4, 1 call hanging  function = C_Sign, at = 3, hang = True" in text
+    )
+    assert "fault calm fired 0 of 0" in text
+    assert "(one is out)" in text

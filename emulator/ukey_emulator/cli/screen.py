@@ -1,7 +1,8 @@
 """What a rack looks like in a terminal: from what the control port tells, to a screen or lines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -10,28 +11,37 @@ from rich.text import Text
 from ukey_emulator.remote import Call, Pin, SlotStatus, Status, Use
 
 _LOW = 3  # tries that are few
+_MOST_FAULTS = 6  # that are shown
 _FRAME = 3  # lines of a table that are no rows: its head, the rule below it, what was left out
 _GOOD = ("CKR_OK", "SW_9000")
 
 
 @dataclass(slots=True)
 class View:
-    """What is shown at one moment; `rate` is calls per second, `log` what the rack complains of."""
+    """What is shown at one moment.
+
+    `rate` is calls per second, `faults` are those that are armed, as the control port tells of
+    them, `log` is what the rack complains of.
+    """
 
     status: Status
     rate: float = 0.0
     calls: Sequence[Call] = ()
+    faults: Sequence[Mapping[str, Any]] = ()
     log: Sequence[str] = field(default_factory=tuple)
 
 
 def screen(view: View, height: int) -> RenderableType:
     """Lay everything out in so many lines: slots in use before others, where there is no room."""
     parts: list[RenderableType] = [headline(view, "q quits"), Text()]
-    left = height - 2 - len(view.log)
+    faults = [fault_line(fault) for fault in view.faults[:_MOST_FAULTS]]
+    left = height - 2 - len(view.log) - (len(faults) + 1 if faults else 0)
     calls = min(len(view.calls), max(3, left // 3)) if view.calls else 0
     slots = view.status["slots"]
     room = max(1, left - _FRAME - (calls + 1 if calls else 0))
     parts.append(_slots(slots, room))
+    if faults:
+        parts += [Text(), *faults]
     if calls:
         parts += [Text(), *(call_line(call) for call in view.calls[-calls:])]
     parts += [Text(_plain(line), style="yellow", no_wrap=True) for line in view.log]
@@ -87,6 +97,19 @@ def call_line(call: Call) -> Text:
     text.append(f"{_plain(call['program'])}[{call['pid']}] {call['function']} ")
     text.append(call["rv"], style="green" if call["rv"] in _GOOD else "yellow")
     text.append(f" {call['us']:,} µs", style="dim")
+    return text
+
+
+def fault_line(fault: Mapping[str, Any]) -> Text:
+    """Tell of a fault in one line: what it was told in, how often it has happened."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    fired = fault["fired"]
+    text.append(f"fault {_plain(fault['name'])} ", style="bold red" if fired else "bold")
+    text.append(f"fired {fired:,} of {fault['met']:,}")
+    if fault["waiting"]:
+        text.append(f", {_counted(fault['waiting'], 'call')} hanging", style="bold red")
+    members = (f"{name} = {value}" for name, value in fault["members"].items() if name != "name")
+    text.append(_plain(f"  {', '.join(members)}"), style="dim")
     return text
 
 

@@ -18,11 +18,12 @@ from rich.live import Live
 
 from ukey_emulator.remote import Remote, RemoteError
 
-from .screen import View, headline, screen, slot_line
+from .screen import View, fault_line, headline, screen, slot_line
 
 _TICK = 0.5  # seconds between looks
 _SHOWN_CALLS = 30
 _SHOWN_LOG = 4
+_FAULTS = "fault.list"
 
 
 class Complaints(logging.Handler):
@@ -42,6 +43,7 @@ class Watch:
 
     def __init__(self, remote: Remote, complaints: Complaints | None = None) -> None:
         self._remote = remote
+        self._has_faults = _FAULTS in remote.hello().commands
         self._log = complaints.lines if complaints else deque[str]()
         self._calls = 0
         self._looked = 0.0
@@ -53,7 +55,8 @@ class Watch:
         rate = (calls - self._calls) / (now - self._looked) if self._looked else 0.0
         self._calls, self._looked = calls, now
         last = self._remote.calls(max(0, calls - _SHOWN_CALLS), _SHOWN_CALLS)
-        return View(status, rate, last, tuple(self._log))
+        faults = self._remote.ask(_FAULTS) if self._has_faults else ()
+        return View(status, rate, last, faults, tuple(self._log))
 
 
 def watch(remote: Remote, complaints: Complaints | None = None) -> None:
@@ -97,6 +100,7 @@ def _in_lines(watching: Watch) -> None:
             click.echo(headline(view).plain)
             first = False
         lines = [slot_line(slot) for slot in view.status["slots"]]
+        lines += [fault_line(fault).plain for fault in view.faults]
         for line in lines:
             if line not in known:
                 click.echo(line)
