@@ -299,7 +299,7 @@ def test_a_call_that_is_late_is_waited_for() -> None:
     late = next(trace._numbers)  # another thread has its number, and is not run for a while
     trace.note(app, "C_GetInfo", (), 0, 0.0)
     assert [call["n"] for call in trace.since(0)] == [1]
-    trace._entries.append((late, 0.0, 7, "threads", "C_GetInfo", [], 0, 0.0))
+    trace._entries.append((late, 0.0, app, "C_GetInfo", [], 0, 0.0))
     assert [call["n"] for call in trace.since(0)] == [1, 2, 3]
 
 

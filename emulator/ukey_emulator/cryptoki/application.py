@@ -17,6 +17,7 @@ from .session import Session
 STATE_LENGTH = 32
 _MOST_STATES = 256
 _FEW_HANDLES = 64
+_MOST_KEYS = 4096
 
 # Handles of sessions and objects. No two are the same, so that one from before C_Finalize is none.
 _numbers = itertools.count(1)
@@ -38,6 +39,7 @@ class Application:
         self.ended = False
         self.seen_changes = slots.changes()
         self._visible = frozenset(self.seen_changes)
+        self.keys: dict[int, str] = {}  # by session, also a closed one: for the trace alone
         self._sessions: dict[int, Session] = {}
         self._untold: dict[int, Slot] = {}  # sessions that a pulled key has ended, not yet told so
         self._logins: dict[Chip, tuple[Role, int]] = {}  # and the chip's era
@@ -99,6 +101,9 @@ class Application:
             session = Session(next(_numbers), slot, chip, writable)
             slot.count(chip, 1)
             self._sessions[session.handle] = session
+            self.keys[session.handle] = slot.key
+            if len(self.keys) > _MOST_KEYS:
+                del self.keys[next(iter(self.keys))]
             return session
 
     def _require_session(self, chip: Chip, *, writable: bool) -> None:

@@ -95,8 +95,8 @@ _HARMLESS = frozenset(
     )
 )
 
-# What follows each call: application, function, arguments, return value, seconds it took.
-Watcher = Callable[[Application, str, tuple[Any, ...], int, float], None]
+# What follows each call: application, function, arguments, return value, seconds it took, results.
+Watcher = Callable[[Application, str, tuple[Any, ...], int, float, tuple[Any, ...]], None]
 
 
 class Face:
@@ -129,7 +129,8 @@ class Face:
         else:
             with self._epoch.change():
                 code, results = _carry_out(application, name, arguments)
-        self._watcher(application, name, arguments, code, time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+        self._watcher(application, name, arguments, code, seconds, results)
         return code, results
 
     def keep_promise(

@@ -107,8 +107,10 @@ def _pin(value: bytes, detail: Detail) -> str:
     return value.decode("utf-8", "backslashreplace") if detail is Detail.ALL else "***"
 
 
-def data(value: bytes, detail: Detail) -> str:
-    """Word bytes: all of them, or how many they are."""
+def data(value: bytes | int, detail: Detail) -> str:
+    """Word bytes: all of them, or how many they are, which may be all that was kept."""
+    if isinstance(value, int):
+        return f"{value} bytes"
     return value.hex() if detail else f"{len(value)} bytes"
 
 

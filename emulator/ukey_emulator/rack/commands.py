@@ -55,5 +55,6 @@ def commands(rack: "Rack") -> dict[str, Command]:
         "rack.status": Command(lambda: status(rack)),
         **numbered("trace", rack.trace.since),
         "trace.exact": Command(rack.trace_exactly, {"exact": Flag(required=True)}),
+        "trace.level": Command(rack.trace_level, {"level": Text(16)}),
         **numbered("events", rack.events.since),
     }

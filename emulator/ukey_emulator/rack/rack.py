@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,8 +21,9 @@ from .commands import commands
 from .control import SOCKET_NAME as CONTROL_SOCKET
 from .control import ControlServer
 from .events import Events
-from .home import Home, RackError, is_ours
+from .home import BAD_ARGUMENT, Home, RackError, is_ours
 from .keyring import Keyring
+from .noted import Level
 from .server import SOCKET_NAME as MODULE_SOCKET
 from .server import ModuleServer
 from .trace import Trace
@@ -43,6 +45,7 @@ class Rack:
         self._slots = Slots()
         self.events = Events(self._slots)
         self._exact = ExitStack()
+        self._traffic = ExitStack()
         self._home: Home | None = None
 
     def start(self) -> None:
@@ -80,6 +83,22 @@ class Rack:
         self._exact.close()
         if exact:
             self._exact.enter_context(self._slots.epoch.change())
+
+    def trace_level(self, level: str = "") -> Level:
+        """Switch how much the trace tells, if a level is given; give the one that holds.
+
+        At TRAFFIC nothing is answered from memory: what was given would not come here.
+        """
+        if level:
+            if level not in list(Level):
+                raise RackError(
+                    f"there is no level {level}; there are: {', '.join(Level)}", BAD_ARGUMENT
+                )
+            self._traffic.close()
+            if level == Level.TRAFFIC:
+                self._traffic.enter_context(self._slots.epoch.change())
+            self.trace.level = Level(level)
+        return self.trace.level
 
     def reader_of(self, slot: int) -> str | None:
         """Give the name of a slot's reader; None while there is none."""
@@ -129,4 +148,5 @@ class Rack:
         self.stop()
 
     def _card(self, chip: Chip) -> Card:
-        return Card(chip, self._slots.epoch, self.trace.note_card, self._slots.linger)
+        key = next((slot.key for slot in self._slots if slot.chip is chip), None)
+        return Card(chip, self._slots.epoch, partial(self.trace.note_card, key), self._slots.linger)
