@@ -44,7 +44,14 @@ def test_pip_installs_a_ukey_that_works_from_any_folder(tmp_path: Path) -> None:
     assert "token initialized" in run(ukey, "run", "--", *tool, cwd=elsewhere)
 
     example = elsewhere / "test_example.py"
-    example.write_text("def test_key(ukey, ukey_module):\n    assert ukey.label and ukey_module\n")
+    example.write_text(
+        "import pytest\n"
+        "@pytest.mark.ukey(profile='hebca-rsa', tries=3)\n"
+        "def test_key(ukey):\n"
+        "    ukey.run(['pkcs11-tool', '--module', ukey.module, '--list-slots'], check=True)\n"
+        "    ukey.trace.assert_called('C_GetTokenInfo', program='pkcs11-tool')\n"
+        "    assert ukey.tries_left == 3\n"
+    )
     told = run(python, "-m", "pytest", "-q", example, cwd=elsewhere)
     assert "1 passed" in told
     assert not (ROOT / "build").exists(), "pip left a folder in the source tree"

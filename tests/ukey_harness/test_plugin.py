@@ -165,6 +165,9 @@ def test_imports():
         assert "--ukey-device=FILE" in said
         assert "--ukey-report=DIR" in said
 
+    def test_the_marker_is_told_of(self, tmp_path: Path) -> None:
+        assert "@pytest.mark.ukey(profile=, pin=, " in run_pytest(tmp_path, "--markers")
+
     def test_without_scenarios_there_is_no_record(self, tmp_path: Path) -> None:
         (tmp_path / "test_mine.py").write_text("def test_one():\n    pass\n")
         said = run_pytest(tmp_path, "-q", "--ukey-report", str(tmp_path / "report"))
