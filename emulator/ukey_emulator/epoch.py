@@ -35,7 +35,7 @@ class Epoch:
 
     @property
     def now(self) -> int:
-        """The epoch as programs see it: 0 while a change is under way."""
+        """The epoch as programs see it: 0 while something is under way that was begun."""
         return self._page[0]
 
     def change(self) -> AbstractContextManager[None]:
@@ -52,13 +52,13 @@ class Epoch:
             self._show()
 
     def begin(self) -> None:
-        """Begin a change."""
+        """Begin a change, or a time in which every call is to be seen when it is made."""
         with self._lock:
             self._changes += 1
             self._page[0] = 0
 
     def end(self) -> None:
-        """End a change."""
+        """End what was begun."""
         with self._lock:
             self._changes -= 1
             self._number += 1

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
-from ukey_emulator.chip import Chip
+from ukey_emulator.chip import Chip, PowerCut, Refusal
 from ukey_emulator.epoch import Epoch
+from ukey_emulator.faults import FaultPlan, Meeting, What, Where
 from ukey_emulator.profiles import SlotFacts
+from ukey_emulator.terms import CKR
 
 _USUAL = SlotFacts()
 
@@ -30,6 +32,7 @@ class Slot:
         self.facts = facts
         self.chip: Chip | None = None
         self.key = ""
+        self.store: StoreFaults | None = None
         self.changes = 0
         self.sessions = 0
         self._lock = threading.Lock()
@@ -59,10 +62,43 @@ class Slot:
             yield not self.sessions
 
 
+class StoreFaults:
+    """What a plan does to the store of a key, from when it is plugged in to when it is pulled."""
+
+    def __init__(self, plan: FaultPlan, key: str) -> None:
+        self._plan = plan
+        self._key = key
+        self.pulled = False
+
+    @property
+    def armed(self) -> bool:
+        """Whether there is any fault at all."""
+        return self._plan.armed
+
+    def meet(self, step: str) -> None:
+        """Come to a step of the store; Refusal and PowerCut, as the plan says."""
+        caller = self._plan.caller
+        if caller is None:
+            return
+        met = Meeting(Where.STORE, step, self._key, caller.pid, caller.program)
+        for fault in self._plan.meet(met):
+            if fault.what.waits:
+                self._plan.wait(fault, lambda: not self.pulled)
+                if self.pulled:
+                    raise Refusal(CKR.DEVICE_REMOVED, "the key was pulled out meanwhile")
+            elif fault.what is What.POWER:
+                caller.cut = True
+                raise PowerCut(CKR.DEVICE_REMOVED, f"{fault.name} cuts the power")
+            else:
+                raise Refusal(CKR(int(fault.value)), fault.name)
+
+
 class Slots:
     """All slots of a rack; plugging wakes who waits for it.
 
     `turn` is another number after each change, for `wait`; `epoch` is told of what is in the slots.
+    `faults` are those that are armed; one that pulls a key out has `puller` do it, for whom the
+    key is then no more than pulled out by hand.
     """
 
     def __init__(self) -> None:
@@ -73,6 +109,8 @@ class Slots:
         self._watchers: tuple[Callable[[Slot], None], ...] = ()
         self._busy: WeakKeyDictionary[Chip, float] = WeakKeyDictionary()  # monotonic seconds
         self._stopping = False
+        self.faults = FaultPlan(self._watch_calls)
+        self.puller: Callable[[Slot, Chip], None] = self._pull
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(list(self._slots.values()))
@@ -147,7 +185,8 @@ class Slots:
             return slot is not None and slot.chip is chip
 
     def stop(self) -> None:
-        """Have nobody linger any more."""
+        """Have nobody linger any more, and nothing hang in a fault."""
+        self.faults.close()
         self._stopping = True
         self.wake()
 
@@ -156,6 +195,7 @@ class Slots:
         with self._changed:
             self.turn += 1
             self._changed.notify_all()
+        self.faults.wake()
 
     def _tell(self, slot: Slot) -> None:
         for watcher in self._watchers:
@@ -163,8 +203,24 @@ class Slots:
         self.wake()
 
     def _hold(self, slot: Slot, chip: Chip | None, key: str = "") -> None:
+        if slot.store is not None:
+            # Who hangs in its store may hold what is needed to empty the slot.
+            slot.store.pulled = True
+            self.faults.wake()
         with self.epoch.change():
             slot.hold(chip, key)
         with self._changed:
             # Who lingers with the key that was there holds up those who are told next.
             self._changed.notify_all()
+        if chip is not None:
+            slot.store = StoreFaults(self.faults, key)
+            chip.beware(slot.store)
+
+    def _pull(self, slot: Slot, chip: Chip) -> None:
+        if slot.chip is chip:
+            self.unplug(slot)
+            chip.close()
+
+    def _watch_calls(self, begins: bool) -> None:  # noqa: FBT001 - the one thing that it is told
+        """While a fault may meet calls, have programs make each one of them."""
+        (self.epoch.begin if begins else self.epoch.end)()

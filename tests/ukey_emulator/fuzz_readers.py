@@ -50,6 +50,9 @@ class _Card:
     def __init__(self) -> None:
         self.identity = SimpleNamespace(serial="0")
 
+    def beware(self, faults: object) -> None:
+        """As a chip is told of faults."""
+
     def power_on(self) -> bytes:
         self.powered = True
         return self.atr

@@ -12,10 +12,12 @@ from operator import xor
 from ukey_emulator.chip import Chip, PinRefusal, Refusal
 from ukey_emulator.epoch import Epoch
 from ukey_emulator.profiles.timing import seconds_of
+from ukey_emulator.slots import Slots
 from ukey_emulator.terms import CKR
 
 from .apdu import Command
 from .applet import Applet
+from .faults import CardFaults
 from .management import DeviceManagement
 from .piv.applet import PivApplet
 from .status import SW, CardRefusal, WrongPin
@@ -51,7 +53,8 @@ _log = logging.getLogger(__name__)
 class Exchange:
     """One command and its answer, as it may be told: identifiers, but no PINs and no data.
 
-    `header` are CLA, INS, P1 and P2, fewer where that is all that came.
+    `header` are CLA, INS, P1 and P2, fewer where that is all that came; `fault` names the faults
+    that it met.
     """
 
     header: bytes
@@ -60,6 +63,7 @@ class Exchange:
     received: int
     sw: int
     seconds: float
+    fault: str = ""
 
 
 # What follows each command that has been answered.
@@ -79,7 +83,8 @@ class Card:
     """A chip as a card in a reader: the engine that stands between APDUs and applets.
 
     One card has one chip, for as long as that is plugged in. All methods may be called by many
-    threads; commands are carried out one after another.
+    threads; commands are carried out one after another. `is_awaited` is set by who sends one, and
+    tells whether anybody still waits for its answer.
     """
 
     def __init__(
@@ -88,9 +93,13 @@ class Card:
         epoch: Epoch,
         watcher: Watcher | None = None,
         linger: Linger = _at_once,
+        slots: Slots | None = None,
     ) -> None:
+        """With `slots`, the faults that are armed there happen to the card."""
         self._chip = chip
         self._linger = linger
+        self.is_awaited: Callable[[], bool] = lambda: True
+        self._faults = None if slots is None else CardFaults(slots, chip, self._work, self._abandon)
         self._epoch = epoch
         self._watcher = watcher
         self._applets: tuple[Applet, ...] = (PivApplet(chip), DeviceManagement(chip))
@@ -124,8 +133,11 @@ class Card:
     def transmit(self, command: bytes) -> bytes:
         """Carry out a command APDU, whatever it is; give data and status word.
 
-        A card without power, or whose chip has been pulled out, answers 6F00.
+        A card without power, or whose chip has been pulled out, answers 6F00. Dropped if a fault
+        drops the connection to it.
         """
+        if self._faults is not None and self._faults.plan.armed:
+            return self._transmit_with_faults(command, self._faults)
         begun = time.perf_counter()
         with self._lock:
             answer, sw = self._answer(command)
@@ -133,11 +145,30 @@ class Card:
             self._watcher(_exchange(command, answer, sw, time.perf_counter() - begun))
         return answer + sw.to_bytes(2)
 
+    def _transmit_with_faults(self, command: bytes, faults: CardFaults) -> bytes:
+        begun = time.perf_counter()
+        ended = faults.carry_out(command, self.is_awaited)
+        if self._watcher is not None:
+            seconds = time.perf_counter() - begun
+            told = _exchange(command, ended.data, ended.sw, seconds)
+            self._watcher(replace(told, fault=ended.faults))
+        ended.refuse_dropped()
+        return ended.data + ended.sw.to_bytes(2)
+
+    def _work(self, command: bytes) -> tuple[bytes, int]:
+        with self._lock:
+            return self._answer(command)
+
     def _forget(self) -> None:
         """Begin anew: nothing half received, nothing half sent, the first applet selected."""
         self._selected = self._applets[0]
         self._chain: Command | None = None
         self._pending = b""
+
+    def _abandon(self) -> None:
+        """Forget what of a command, or of an answer, has not come to its end."""
+        with self._lock:
+            self._chain, self._pending = None, b""
 
     def _reset(self) -> None:
         self._selected.deselect()

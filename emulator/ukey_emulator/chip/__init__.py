@@ -5,6 +5,6 @@ Knows no socket, no host interface and no wall clock: faces translate for it.
 
 from .chip import Chip
 from .pins import Role
-from .refusal import PinRefusal, Refusal
+from .refusal import PinRefusal, PowerCut, Refusal
 
-__all__ = ["Chip", "PinRefusal", "Refusal", "Role"]
+__all__ = ["Chip", "PinRefusal", "PowerCut", "Refusal", "Role"]

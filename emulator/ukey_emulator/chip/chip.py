@@ -16,16 +16,16 @@ from .factory import LETTERBOX, Factory, put_letterbox, tries_of
 from .guard import Guard
 from .having import mechanisms_of
 from .identity import facts_of, identity_of
-from .letterbox import Letterbox, seal, unseal
+from .letterbox import Letterbox, unseal
 from .mechanisms import Mechanism
 from .objects import Object, Shelf, Template, amended
 from .objects.kinds import UNAVAILABLE, number, pack_template, unpack_template
 from .objects.object import table_of
 from .objects.profiles import profiles
-from .outside import outside_of
 from .pins import DEFAULT_PINS, MASTER_LENGTH, Lock, PinRecord, Role
 from .refusal import Refusal
-from .store import OF_APPLETS, Sealed, Store, write
+from .sealing import context_of, posted_in, sealed_in
+from .store import OF_APPLETS, Faults, Sealed, Store, write
 
 _PROFILE = number(CKO.PROFILE)
 
@@ -105,6 +105,16 @@ class Chip:
     def image(self) -> bytes:
         """Give the key as its file holds it, between two changes; see `copying`."""
         return self._store.image()
+
+    def beware(self, faults: Faults) -> None:
+        """Have the steps of its changes go wrong as those faults say."""
+        self._store.faults = faults
+
+    def forget_logins(self) -> None:
+        """Know nobody any more who has logged in."""
+        with self._lock:
+            self._forget()
+            self.era += 1
 
     def close(self) -> None:
         """Close the file; the chip is dead afterwards."""
@@ -204,14 +214,14 @@ class Chip:
             letterbox = self._letterbox or Letterbox.make(master)
             with self._store.change():
                 for row, obj in again:
-                    self._store.put_sealed(_sealed(row, obj, master))
+                    self._store.put_sealed(sealed_in(row, obj, master))
                 put_letterbox(self._store, letterbox)
             self._letterbox = letterbox
             self.revision += 1
         return shelf
 
     def _unsealed(self, master: bytes, sealed: Sealed) -> bytes:
-        context = _context(sealed.row, sealed.outside)
+        context = context_of(sealed.row, sealed.outside)
         if not sealed.posted:
             return unseal(master, context, sealed.blob)
         if self._letterbox is None:
@@ -451,9 +461,9 @@ class Chip:
         if not obj.private:
             self._store.put_object(row, pack_template(obj.attributes.items()))
         elif self._master is not None:
-            self._store.put_sealed(_sealed(row, obj, self._master))
+            self._store.put_sealed(sealed_in(row, obj, self._master))
         elif self._letterbox is not None:
-            self._store.put_sealed(_posted(row, obj, self._letterbox))
+            self._store.put_sealed(posted_in(row, obj, self._letterbox))
         elif self.initialised:
             raise Refusal(
                 CKR.USER_NOT_LOGGED_IN, "an old file has no letterbox till the first login"
@@ -465,23 +475,6 @@ class Chip:
         self._master = None
         self._private = Shelf()
         self._users = dict.fromkeys(self._users, 0)
-
-
-def _sealed(row: int, obj: Object, master: bytes) -> Sealed:
-    outside = outside_of(obj)
-    blob = seal(master, _context(row, outside), pack_template(obj.attributes.items()))
-    return Sealed(row, blob, outside, posted=False)
-
-
-def _posted(row: int, obj: Object, letterbox: Letterbox) -> Sealed:
-    outside = outside_of(obj)
-    blob = letterbox.post(_context(row, outside), pack_template(obj.attributes.items()))
-    return Sealed(row, blob, outside, posted=True)
-
-
-def _context(row: int, outside: bytes | None) -> bytes:
-    """Give what a seal binds: nobody can take a blob to another row, or write outside on it."""
-    return str(row).encode() if outside is None else b"%d:%b" % (row, outside)
 
 
 def _room(limit: int | None, used: int) -> tuple[int, int]:

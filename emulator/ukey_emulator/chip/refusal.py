@@ -18,6 +18,10 @@ class Refusal(Exception):  # noqa: N818 - a chip refuses, which is no fault of i
         self.results = results
 
 
+class PowerCut(Refusal):
+    """The power went off in a change: the key is dead until it is plugged in again."""
+
+
 class PinRefusal(Refusal):
     """A PIN that was not accepted; `tries_left` is what the counter now stands at."""
 

@@ -4,7 +4,7 @@ import itertools
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ukey_emulator.chip import Chip, Refusal, Role
 from ukey_emulator.chip.objects import Object
@@ -142,6 +142,10 @@ class Application:
             self._untold.pop(session.handle, None)
         return _removed(session.slot)
 
+    def open_sessions(self) -> Mapping[int, Session]:
+        """Give the sessions by their handles."""
+        return self._sessions
+
     def slot_of(self, handle: int) -> Slot | None:
         """Give the slot of a session, also of one that has not been told yet that it has ended."""
         session = self._sessions.get(handle)
@@ -186,8 +190,9 @@ class Application:
 
     def end(self) -> None:
         """End everything: the process has finished or died."""
+        self.ended = True
+        self.slots.faults.wake()  # who hangs in one may hold the lock
         with self.lock:
-            self.ended = True
             for chip in {session.chip for session in self._sessions.values()}:
                 self._drop(chip)
         self.slots.wake()

@@ -3,9 +3,10 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from ukey_emulator.chip import Refusal
+from ukey_emulator.faults import Dropped
 from ukey_emulator.slots import Slots
 from ukey_emulator.terms import CKR
 
@@ -26,6 +27,7 @@ from . import (
     verify,
 )
 from .application import Application
+from .faults import CallFaults
 from .repeat import Signing
 from .wire import FUNCTIONS
 
@@ -95,8 +97,23 @@ _HARMLESS = frozenset(
     )
 )
 
-# What follows each call: application, function, arguments, return value, seconds it took, results.
-Watcher = Callable[[Application, str, tuple[Any, ...], int, float, tuple[Any, ...]], None]
+
+class Watcher(Protocol):
+    """What follows each call, and is told of the faults that happened to it, if any did."""
+
+    def __call__(
+        self,
+        application: Application,
+        name: str,
+        arguments: tuple[Any, ...],
+        code: int,
+        seconds: float,
+        results: tuple[Any, ...],
+        /,
+        *,
+        fault: str = "",
+    ) -> None:
+        """Take note of a call with its return value, its time in seconds and its results."""
 
 
 class Face:
@@ -106,6 +123,8 @@ class Face:
         self._slots = slots
         self._watcher = watcher
         self._epoch = slots.epoch
+        self._plan = slots.faults
+        self._faults = CallFaults(slots)
 
     def attach(self, application_id: bytes, pid: int, name: str) -> Application:
         """Begin an application: C_Initialize was called in a process."""
@@ -121,8 +140,11 @@ class Face:
     ) -> tuple[int, tuple[Any, ...]]:
         """Carry out one function: give its return value and its outputs.
 
-        A function that the table names and no chapter has is CKR_FUNCTION_NOT_SUPPORTED.
+        A function that the table names and no chapter has is CKR_FUNCTION_NOT_SUPPORTED. Dropped
+        if a fault drops the connection.
         """
+        if self._plan.armed:
+            return self._call_with_faults(application, name, arguments)
         begun = time.perf_counter()
         if name in _HARMLESS:
             code, results = _carry_out(application, name, arguments)
@@ -132,6 +154,24 @@ class Face:
         seconds = time.perf_counter() - begun
         self._watcher(application, name, arguments, code, seconds, results)
         return code, results
+
+    def _call_with_faults(
+        self, application: Application, name: str, arguments: tuple[Any, ...]
+    ) -> tuple[int, tuple[Any, ...]]:
+        def work() -> tuple[int, tuple[Any, ...]]:
+            if name in _HARMLESS:
+                return _carry_out(application, name, arguments)
+            with self._epoch.change():
+                return _carry_out(application, name, arguments)
+
+        begun = time.perf_counter()
+        ended = self._faults.carry_out(application, name, arguments, work)
+        seconds = time.perf_counter() - begun
+        told = {"fault": ended.faults} if ended.faults else {}
+        self._watcher(application, name, arguments, ended.code, seconds, ended.results, **told)
+        if ended.dropped:
+            raise Dropped(f"{ended.faults} dropped the connection")
+        return ended.code, ended.results
 
     def keep_promise(
         self, application: Application, name: str, arguments: tuple[Any, ...]

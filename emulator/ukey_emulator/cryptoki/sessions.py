@@ -158,7 +158,8 @@ def C_SetOperationState(
 
 def _twin(operation: Operation) -> Operation:
     """Make a digest that goes on from the same place by itself."""
-    return Operation(cast("Digester", operation.context).copy(), parts=operation.parts)
+    context = cast("Digester", operation.context).copy()
+    return Operation(context, parts=operation.parts, mechanism=operation.mechanism)
 
 
 def C_AsyncComplete(app: Application, session: Session, function: bytes | None) -> None:

@@ -101,6 +101,8 @@ def read(members: Mapping[str, Any], words: Words) -> Fault:
         _check_function(words.functions[str(place)], told, what, value)
     elif mechanism is not None:
         raise FaultError("mechanism narrows a function, not " + where.value, "mechanism")
+    elif where is Where.STORE:
+        _check_step(str(place), told, what, value)
     first, last = _when(told)
     chance, seed = _noise(told)
     return Fault(
@@ -186,6 +188,17 @@ def _check_function(
         raise FaultError(f"{name} has no output", what.value)
     if about.outputs and what is What.RETURN and value == CKR.OK:
         raise FaultError(f"{name} has outputs, which CKR_OK would promise", what.value)
+
+
+def _check_step(step: str, told: Mapping[str, Any], what: What, value: float | str) -> None:
+    """Refuse what cannot come of a step of the store."""
+    if what is not What.RETURN:
+        return
+    member = "return" if "return" in told else "memory"
+    if step == "committed":
+        raise FaultError("committed is too late to fail: the change is in the file", member)
+    if value == CKR.OK or value not in set(CKR):
+        raise FaultError("the store fails with a return value of the standard, not OK", member)
 
 
 def _when(told: Mapping[str, Any]) -> tuple[int, int | None]:

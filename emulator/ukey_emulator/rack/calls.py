@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from ukey_emulator.cryptoki.repeat import Signing
 from ukey_emulator.cryptoki.wire import FUNCTIONS, Function, WireError, decode, encode
+from ukey_emulator.faults import Dropped
 
 from .frames import GENERAL_ERROR, bare_answer
 
@@ -114,7 +115,10 @@ class Calls:
             raise WireError(f"the module may not answer function number {number}")
 
     def answer(self, number: int, payload: memoryview) -> bytes:
-        """Carry a call out and give its answer as a frame; WireError if it is none."""
+        """Carry a call out and give its answer as a frame; WireError if it is none.
+
+        Dropped if a fault drops the connection.
+        """
         function = FUNCTIONS.get(number)
         if number == _SETTLE and not payload:
             function = None
@@ -131,7 +135,7 @@ class Calls:
             args = decode(function, payload)
             rv, results = self._face.call(self._application, function.name, args)
             return encode(function, rv, results)
-        except WireError:
+        except (WireError, Dropped):
             raise
         except Exception:  # noqa: BLE001 - a mistake in one call must not end the others
             _log.exception("%s failed inside the rack", function.name if function else "a promise")

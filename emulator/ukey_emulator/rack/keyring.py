@@ -62,6 +62,7 @@ class Keyring:
     def __init__(self, folder: Path, slots: Slots, *, lasting: bool = True) -> None:
         self._folder = folder
         self._slots = slots
+        slots.puller = self._pull_out
         self._lasting = lasting
         self._lock = threading.RLock()
         self._factories = Factories(folder.with_name("factories"), lasting=lasting)
@@ -262,6 +263,13 @@ class Keyring:
     def _put(self, key: _Key, slot: Slot, chip: Chip) -> None:
         key.chip, key.slot = chip, slot
         self._slots.plug(slot, chip, key.name)
+
+    def _pull_out(self, slot: Slot, chip: Chip) -> None:
+        """Pull out what a fault wants out, unless it is out already."""
+        with self._lock:
+            for key in self._keys.values():
+                if key.chip is chip and key.slot is slot:
+                    self._pull(key)
 
     def _pull(self, key: _Key) -> None:
         chip, slot = key.chip, key.slot

@@ -35,7 +35,10 @@ class Level(StrEnum):
 
 
 class Noted(NamedTuple):
-    """A call: its arguments by their shape, whole at TRAFFIC, or its frame's payload."""
+    """A call: its arguments by their shape, whole at TRAFFIC, or its frame's payload.
+
+    `fault` names what happened to it, if anything did.
+    """
 
     number: int
     when: float
@@ -46,6 +49,7 @@ class Noted(NamedTuple):
     seconds: float
     level: Level = Level.CALLS
     results: Sequence[Any] = ()
+    fault: str = ""
 
 
 class Switched(NamedTuple):
@@ -194,6 +198,13 @@ def _read_call(call: Noted) -> dict[str, Any]:
     }
     if call.level is Level.TRAFFIC:
         entry["results"] = readable.results(function, told, call.results, detail=detail)
+    return _faulty(entry, call.fault)
+
+
+def _faulty(entry: dict[str, Any], fault: str) -> dict[str, Any]:
+    """Tell of the faults that happened to a call, if any did."""
+    if fault:
+        entry["fault"] = fault
     return entry
 
 
@@ -208,7 +219,7 @@ def _key(app: Application, kind: str, told: Sequence[Any]) -> str | None:
 def _read_exchange(noted: NotedExchange) -> dict[str, Any]:
     exchange = noted.exchange
     instruction = exchange.header[1] if len(exchange.header) > 1 else 0
-    return {
+    entry = {
         "n": noted.number,
         "time": noted.when,
         "pid": 0,
@@ -224,3 +235,4 @@ def _read_exchange(noted: NotedExchange) -> dict[str, Any]:
         "rv": f"SW_{exchange.sw:04X}",
         "us": round(exchange.seconds * 1e6),
     }
+    return _faulty(entry, exchange.fault)

@@ -148,5 +148,7 @@ class Rack:
         self.stop()
 
     def _card(self, chip: Chip) -> Card:
-        key = next((slot.key for slot in self._slots if slot.chip is chip), None)
-        return Card(chip, self._slots.epoch, partial(self.trace.note_card, key), self._slots.linger)
+        slots = self._slots
+        key = next((slot.key for slot in slots if slot.chip is chip), None)
+        note = partial(self.trace.note_card, key)
+        return Card(chip, slots.epoch, note, slots.linger, slots)

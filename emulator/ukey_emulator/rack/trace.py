@@ -44,19 +44,21 @@ class Trace:
         code: int,
         seconds: float,
         results: Sequence[Any] = (),
+        *,
+        fault: str = "",
     ) -> None:
-        """Note a call that has been carried out.
+        """Note a call that has been carried out, and the faults that happened to it.
 
         Every call passes here: what can wait until somebody reads the trace, waits. What is kept
         is the beginning of a Noted.
         """
-        if self._level is Level.CALLS:
+        if self._level is Level.CALLS and not fault:
             told = shapes(name, arguments)
             self._entries.append((next(self._numbers), time.time(), app, name, told, code, seconds))
         else:
-            self._note_traffic(app, name, arguments, code, seconds, results)
+            self._note_more(app, name, arguments, code, seconds, results, fault)
 
-    def _note_traffic(  # noqa: PLR0917 - the same
+    def _note_more(  # noqa: PLR0917 - the same
         self,
         app: Application,
         name: str,
@@ -64,11 +66,13 @@ class Trace:
         code: int,
         seconds: float,
         results: Sequence[Any],
+        fault: str,
     ) -> None:
-        told, given, level = whole(arguments), whole(results), Level.TRAFFIC
+        level, given = self._level, () if self._level is Level.CALLS else whole(results)
+        told = shapes(name, arguments) if level is Level.CALLS else whole(arguments)
         number = next(self._numbers)
         self._entries.append(
-            Noted(number, time.time(), app, name, told, code, seconds, level, given)
+            Noted(number, time.time(), app, name, told, code, seconds, level, given, fault)
         )
 
     def note_told(

@@ -5,6 +5,8 @@ What is answered when is what pcscd 1.9.9 answers, down to the order of its chec
 
 from collections.abc import Callable
 
+from ukey_emulator.faults import Dropped
+
 from . import attributes
 from .reader import EXCLUSIVE, Reader
 from .terms import SCARD, Disposition, Protocol, ReaderRefusal, Share, State
@@ -111,7 +113,11 @@ class Handle:
             card = reader.card
             if card is None:
                 raise ReaderRefusal(SCARD.E_NOT_TRANSACTED)
-            answer = card.transmit(command)
+            card.is_awaited = self._is_awaited
+            try:
+                answer = card.transmit(command)
+            except Dropped as dropped:
+                raise ReaderRefusal(SCARD.E_NOT_TRANSACTED) from dropped
         if reader.pulled:
             reader.drop_pulled()
         if reader.card is not card:

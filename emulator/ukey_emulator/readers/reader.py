@@ -20,7 +20,13 @@ _READY = State.PRESENT | State.POWERED | State.NEGOTIABLE
 
 
 class Card(Shape):
-    """What stands in a reader: answers command APDUs, and forgets what it should without power."""
+    """What stands in a reader: answers command APDUs, and forgets what it should without power.
+
+    `is_awaited` is set by who sends a command, and tells whether anybody waits for the answer: a
+    card that hangs looks at it now and then.
+    """
+
+    is_awaited: Callable[[], bool]
 
     @property
     def atr(self) -> bytes:
@@ -36,7 +42,7 @@ class Card(Shape):
         """Begin anew; give the ATR."""
 
     def transmit(self, command: bytes) -> bytes:
-        """Carry out a command; never fails, whatever bytes come."""
+        """Carry out a command, whatever bytes come; ConnectionError if a fault drops it."""
 
 
 class Power(IntEnum):

@@ -148,6 +148,7 @@ class Link:
         powered = False
         while (message := _receive(connection, received)) is not None and self._card is card:
             if len(message) > 1:
+                card.is_awaited = lambda: _is_there(connection)
                 answer = card.transmit(message)
                 if len(answer) > _LONGEST:
                     _log.warning("an answer of %d bytes is too long for vpcd", len(answer))
@@ -177,6 +178,14 @@ def _control(card: Card, message: bytes) -> None:
         card.reset()
     else:
         _log.warning("the reader sent an unknown control: %s", message.hex() or "nothing")
+
+
+def _is_there(connection: socket.socket) -> bool:
+    """Tell whether the reader has not hung up, nor the card been taken out."""
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return True
 
 
 def _receive(connection: socket.socket, received: bytearray) -> bytes | None:

@@ -42,6 +42,9 @@ class StandIn:
         self.powered = False
         self._written = 0
 
+    def beware(self, faults: object) -> None:
+        """As a chip is told of faults."""
+
     def power_on(self) -> bytes:
         self._begin("on", powered=True)
         return self.atr

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ukey_emulator.chip.pins import PinRecord, Role
-from ukey_emulator.chip.refusal import Refusal
+from ukey_emulator.chip.refusal import PowerCut, Refusal
 from ukey_emulator.terms import CKR
 
 from .image import APPLICATION, VERSION, blank, in_memory
@@ -43,6 +43,17 @@ class Sealed(NamedTuple):
     posted: bool
 
 
+class Faults(Protocol):
+    """What may go wrong at the steps of a store, which `ukey_emulator.faults.STEPS` names."""
+
+    @property
+    def armed(self) -> bool:
+        """Whether anything may go wrong at all."""
+
+    def meet(self, step: str) -> None:
+        """Come to a step; raises the Refusal that it fails with, PowerCut if the power goes."""
+
+
 class Store:
     """The state of one key in one SQLite file.
 
@@ -60,6 +71,7 @@ class Store:
         self.path = path
         self._lasting = lasting
         self._in_memory = image is not None
+        self.faults: Faults | None = None
         self._lock = threading.RLock()
         self._change = _Change(self)
         self._closed = False
@@ -173,8 +185,11 @@ class Store:
         self._lock.acquire()
         try:
             self._use()
+            self._meet("begin")
             self._file.execute("BEGIN IMMEDIATE")
         except BaseException as error:
+            if isinstance(error, PowerCut):
+                self.close()
             self._lock.release()
             self._refuse(error)
             raise
@@ -182,7 +197,9 @@ class Store:
     def commit(self) -> None:
         """End a change: it is in the file; if that fails, nothing of it is."""
         try:
+            self._meet("commit")
             self._file.execute("COMMIT")
+            self._meet("committed")
         except BaseException as error:
             self.roll_back(error)
             raise
@@ -191,12 +208,22 @@ class Store:
     def roll_back(self, error: BaseException) -> None:
         """End a change that an error has broken off: nothing of it is in the file."""
         try:
+            if isinstance(error, PowerCut):
+                self.close()
             # SQLite itself has rolled back already after some faults, a full disk among them.
-            if self._file.in_transaction:
+            elif self._file.in_transaction:
                 self._file.execute("ROLLBACK")
         finally:
             self._lock.release()
             self._refuse(error)
+
+    def _write(self, step: str, statement: str, values: tuple[object, ...] = ()) -> None:
+        self._meet(step)
+        self._file.execute(statement, values)
+
+    def _meet(self, step: str) -> None:
+        if self.faults is not None and self.faults.armed:
+            self.faults.meet(step)
 
     def _use(self) -> None:
         if self._closed:
@@ -215,7 +242,7 @@ class Store:
 
     def put_fact(self, name: str, value: bytes) -> None:
         """Keep a value by name; inside `change()`."""
-        self._file.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+        self._write("write-fact", "INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
 
     def pins(self) -> dict[Role, PinRecord]:
         """Give the PINs that are set."""
@@ -225,7 +252,8 @@ class Store:
 
     def put_pin(self, role: Role, record: PinRecord) -> None:
         """Keep a PIN; inside `change()`."""
-        self._file.execute(
+        self._write(
+            "write-pin",
             "INSERT OR REPLACE INTO pin VALUES (?, ?, ?, ?, ?)",
             (role, record.salt, record.wrapped, record.tries_left, record.tries),
         )
@@ -275,13 +303,16 @@ class Store:
 
     def put_object(self, row: int, blob: bytes) -> None:
         """Keep a public object; inside `change()`."""
-        self._file.execute(
-            "INSERT OR REPLACE INTO object (row, private, blob) VALUES (?, 0, ?)", (row, blob)
+        self._write(
+            "write-object",
+            "INSERT OR REPLACE INTO object (row, private, blob) VALUES (?, 0, ?)",
+            (row, blob),
         )
 
     def put_sealed(self, sealed: Sealed) -> None:
         """Keep a private object; inside `change()`."""
-        self._file.execute(
+        self._write(
+            "write-object",
             "INSERT OR REPLACE INTO object (row, private, blob, outside, posted)"
             " VALUES (?, 1, ?, ?, ?)",
             sealed,
@@ -289,17 +320,17 @@ class Store:
 
     def drop_object(self, row: int) -> None:
         """Forget an object; inside `change()`."""
-        self._file.execute("DELETE FROM object WHERE row = ?", (row,))
+        self._write("drop-object", "DELETE FROM object WHERE row = ?", (row,))
 
     def drop_fact(self, name: str) -> None:
         """Forget what is kept by a name; inside `change()`."""
-        self._file.execute("DELETE FROM fact WHERE name = ?", (name,))
+        self._write("drop-fact", "DELETE FROM fact WHERE name = ?", (name,))
 
     def wipe(self) -> None:
         """Forget all objects, the user's PIN and what applets keep; inside `change()`."""
-        self._file.execute("DELETE FROM object")
-        self._file.execute("DELETE FROM fact WHERE name GLOB ?", (f"{OF_APPLETS}*",))
-        self._file.execute("DELETE FROM pin WHERE role = ?", (Role.USER,))
+        self._write("wipe", "DELETE FROM object")
+        self._write("wipe", "DELETE FROM fact WHERE name GLOB ?", (f"{OF_APPLETS}*",))
+        self._write("wipe", "DELETE FROM pin WHERE role = ?", (Role.USER,))
 
 
 class _Change:
