@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypedDict, TypeVar
+from typing import Any, NotRequired, Self, TypedDict, TypeVar
 
 Info = TypeVar("Info")
 
@@ -115,16 +115,22 @@ class Status(TypedDict):
 
 
 class Call(TypedDict):
-    """A call of a program (`pid`, `program`) or a command of a card; `us` is microseconds."""
+    """A call of a program (`pid`, `program`) or a command of a card; `us` is microseconds.
+
+    `key` is the name of the key that it went to, if that is known; `results` are there at the
+    level `traffic` alone.
+    """
 
     n: int
     time: float
     pid: int
     program: str
+    key: str | None
     function: str
     arguments: dict[str, Any]
     rv: str
     us: int
+    results: NotRequired[dict[str, Any]]
 
 
 class Event(TypedDict):
@@ -270,7 +276,7 @@ class Remote:
         return told
 
     def trace(self, since: int = 0) -> list[Call]:
-        """Give the calls that the rack has seen after number `since`, PINs blanked."""
+        """Give the calls that the rack has seen after number `since`."""
         return self._pages("trace", since)
 
     def calls(self, since: int, most: int) -> list[Call]:
@@ -284,6 +290,13 @@ class Remote:
         Otherwise what the module answers from memory comes with the next call of its thread.
         """
         self._ask("trace.exact", exact=exact)
+
+    def trace_level(self, level: str | None = None) -> str:
+        """Switch how much the trace tells, `calls` or `traffic`, if told; give what holds.
+
+        At `traffic` the trace tells PINs, keys, data and results, and calls are slower.
+        """
+        return str(self._ask("trace.level", **({} if level is None else {"level": level})))
 
     def events(self, since: int = 0) -> list[Event]:
         """Give what became of the keys after number `since`."""

@@ -66,8 +66,8 @@ class Exchange:
     fault: str = ""
 
 
-# What follows each command that has been answered.
-Watcher = Callable[[Exchange], None]
+# What follows each command that has been answered: what may be told of it, all of it, its answer.
+Watcher = Callable[[Exchange, bytes, bytes], None]
 
 # What takes so many seconds of a key's time; False if it is pulled out meanwhile.
 Linger = Callable[[Chip, float], bool]
@@ -142,7 +142,8 @@ class Card:
         with self._lock:
             answer, sw = self._answer(command)
         if self._watcher is not None:
-            self._watcher(_exchange(command, answer, sw, time.perf_counter() - begun))
+            exchange = _exchange(command, answer, sw, time.perf_counter() - begun)
+            self._watcher(exchange, command, answer)
         return answer + sw.to_bytes(2)
 
     def _transmit_with_faults(self, command: bytes, faults: CardFaults) -> bytes:
@@ -151,7 +152,7 @@ class Card:
         if self._watcher is not None:
             seconds = time.perf_counter() - begun
             told = _exchange(command, ended.data, ended.sw, seconds)
-            self._watcher(replace(told, fault=ended.faults))
+            self._watcher(replace(told, fault=ended.faults), command, ended.data)
         ended.refuse_dropped()
         return ended.data + ended.sw.to_bytes(2)
 

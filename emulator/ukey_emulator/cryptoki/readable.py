@@ -10,8 +10,10 @@ from typing import Any
 
 from ukey_emulator.chip.objects.kinds import Kind
 from ukey_emulator.chip.objects.rules import HW_FEATURE, PROFILE, TABLES
-from ukey_emulator.terms import CKA, CKC, CKF, CKH, CKK, CKM, CKO, CKP, CKR, CKS, CKU
+from ukey_emulator.terms import CKA, CKC, CKF, CKH, CKK, CKM, CKO, CKP, CKR, CKU
 
+from .infos import INFOS
+from .names import name_of
 from .secrets import SECRETS, is_public
 from .wire_shapes import Attribute, Mechanism, Misfit, Out, Parameter
 from .wire_table import LAYOUTS, MESSAGES, Function, Layout
@@ -51,18 +53,12 @@ _NUMBERS: dict[tuple[str, str], type[IntEnum]] = {
     ("C_LoginUser", "user_type"): CKU,
     ("C_GetMechanismInfo", "type"): CKM,
 }
+# Where results go: told only where the pointer is NULL.
+_POINTERS = frozenset({"ULONG_OUT", *INFOS})
 _SESSION_FLAGS = (CKF.SERIAL_SESSION, CKF.RW_SESSION)
 _LAYOUTS: dict[str, Layout] = {
     layout.name: layout for layout in (*LAYOUTS.values(), *MESSAGES.values())
 }
-
-
-def name_of(words: type[IntEnum], number: int) -> str:
-    """Give the standard's name of a number ("CKM_SHA256"), or the number in hexadecimal digits."""
-    try:
-        return f"{words.__name__}_{words(number).name}"
-    except ValueError:
-        return f"{number:#x}"
 
 
 _CODES = {int(code): f"CKR_{code.name}" for code in CKR}
@@ -83,10 +79,13 @@ def arguments(
     return {
         argument.name: _argument(function.name, argument.kind, argument.name, value, detail)
         for argument, value in zip(function.arguments, values, strict=True)
+        if argument.kind not in _POINTERS or not value
     }
 
 
 def _argument(function: str, kind: str, name: str, value: Any, detail: Detail) -> Any:  # noqa: ANN401
+    if kind in _POINTERS:
+        return None
     if kind == "ULONG":
         return _number(function, name, value)
     word = _WORDED.get(kind)
@@ -266,10 +265,10 @@ def _result(function: str, kind: str, asked: Any, result: Any, detail: Detail) -
         return _answered(asked, result, detail)
     if function == "C_GetMechanismList" and not isinstance(result, int):
         return [name_of(CKM, number) for number in result]
-    if kind == "SESSION_INFO":
-        return name_of(CKS, int.from_bytes(result[8:16], "little"))
+    if kind in INFOS:
+        return INFOS[kind](result)
     if isinstance(result, bytes):
-        return data(result, Detail.DATA if kind.endswith("_INFO") else detail)
+        return data(result, detail)
     if isinstance(result, tuple):
         return [None if part is None else data(part, detail) for part in result]
     return result if isinstance(result, int) else list(result)
@@ -285,13 +284,14 @@ def _answered(queries: Sequence[Any], result: Sequence[Any], detail: Detail) -> 
 
 def line(function: str, told: dict[str, Any]) -> str:
     """Write a call as C does: `C_FindObjectsInit(session=1, CKA_CLASS=CKO_PRIVATE_KEY)`."""
-    return f"{function}({', '.join(_pieces(told))})"
+    return f"{function}({', '.join(pieces(told))})"
 
 
-def _pieces(told: dict[str, Any]) -> Iterator[str]:
+def pieces(told: dict[str, Any]) -> Iterator[str]:
+    """Write names with their values; of a template each attribute."""
     for name, value in told.items():
         if isinstance(value, dict):  # a template
-            yield from _pieces(value) if value else [f"{name}={{}}"]
+            yield from pieces(value) if value else [f"{name}={{}}"]
         else:
             yield f"{name}={_piece(value)}"
 

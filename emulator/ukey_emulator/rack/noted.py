@@ -61,13 +61,13 @@ class Switched(NamedTuple):
 
 
 class NotedExchange(NamedTuple):
-    """A command of a card, to the key of that name."""
+    """A command of a card, to the key of that name; at TRAFFIC it stands here with its answer."""
 
     number: int
     when: float
     exchange: Exchange
     key: str | None
-    level: Level
+    traffic: tuple[bytes, bytes] | None
 
 
 Entry = Noted | Switched | NotedExchange
@@ -219,7 +219,7 @@ def _key(app: Application, kind: str, told: Sequence[Any]) -> str | None:
 def _read_exchange(noted: NotedExchange) -> dict[str, Any]:
     exchange = noted.exchange
     instruction = exchange.header[1] if len(exchange.header) > 1 else 0
-    entry = {
+    entry: dict[str, Any] = {
         "n": noted.number,
         "time": noted.when,
         "pid": 0,
@@ -235,4 +235,8 @@ def _read_exchange(noted: NotedExchange) -> dict[str, Any]:
         "rv": f"SW_{exchange.sw:04X}",
         "us": round(exchange.seconds * 1e6),
     }
+    if noted.traffic is not None:
+        command, answer = noted.traffic
+        entry["arguments"]["command"] = command.hex().upper()
+        entry["results"] = {"answer": answer.hex().upper()}
     return _faulty(entry, exchange.fault)

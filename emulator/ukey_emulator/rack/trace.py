@@ -82,10 +82,12 @@ class Trace:
         told = shapes_of(name, payload)
         self._entries.append((next(self._numbers), time.time(), app, name, told, 0, seconds))
 
-    def note_card(self, key: str | None, exchange: Exchange) -> None:
+    def note_card(self, key: str | None, exchange: Exchange, command: bytes, answer: bytes) -> None:
         """Note a command that the card of a key has answered; whose it was, no card knows."""
-        number = next(self._numbers)
-        self._entries.append(NotedExchange(number, time.time(), exchange, key, self._level))
+        number, traffic = next(self._numbers), None
+        if self._level is Level.TRAFFIC:
+            traffic = command, answer
+        self._entries.append(NotedExchange(number, time.time(), exchange, key, traffic))
 
     @property
     def last(self) -> int:
