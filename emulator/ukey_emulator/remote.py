@@ -51,6 +51,15 @@ class KeyInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class PadInfo:
+    """The PIN pad of a key: how much is still to be typed, and whether a call waits for it."""
+
+    key: str
+    queued: int
+    asking: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotInfo:
     """A snapshot: the name and serial number of the key that it is of, and when it was taken."""
 
@@ -246,6 +255,18 @@ class Remote:
     def reset(self, name: str) -> KeyInfo:
         """Have a key be as it left the factory; for programs it is a pull and a plug."""
         return _known(KeyInfo, self._ask("key.reset", name=name))
+
+    def enter_pin(self, name: str, pin: str) -> PadInfo:
+        """Type a PIN on the pad of a key, for the call that asks for one, now or next."""
+        return _known(PadInfo, self._ask("pad.enter", name=name, pin=pin))
+
+    def press(self, name: str, button: str) -> PadInfo:
+        """Press `cancel` on the pad of a key, or let its time run out: `timeout`."""
+        return _known(PadInfo, self._ask("pad.press", name=name, button=button))
+
+    def pad(self, name: str) -> PadInfo:
+        """Tell of the pad of a key."""
+        return _known(PadInfo, self._ask("pad.show", name=name))
 
     def snapshot(self, name: str, snapshot: str | None = None) -> SnapshotInfo:
         """Copy a key as it is now, under a name; NAME-1, NAME-2… if none is given."""

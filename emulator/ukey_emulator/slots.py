@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from ukey_emulator.chip import Chip, PowerCut, Refusal
 from ukey_emulator.epoch import Epoch
 from ukey_emulator.faults import FaultPlan, Meeting, What, Where
+from ukey_emulator.pad import Button, Pad
 from ukey_emulator.profiles import SlotFacts
 from ukey_emulator.terms import CKR
 
@@ -108,6 +109,7 @@ class Slots:
         self._changed = threading.Condition()
         self._watchers: tuple[Callable[[Slot], None], ...] = ()
         self._busy: WeakKeyDictionary[Chip, float] = WeakKeyDictionary()  # monotonic seconds
+        self._pads: WeakKeyDictionary[Chip, Pad] = WeakKeyDictionary()
         self._stopping = False
         self.faults = FaultPlan(self._watch_calls)
         self.puller: Callable[[Slot, Chip], None] = self._pull
@@ -174,15 +176,54 @@ class Slots:
         The wait ends at once when the key is pulled out, the rack stops, or it is given up, which
         is looked at after each `wake`. Nobody else waits for it but who wants the same key.
         """
-        slot = next((each for each in self if each.chip is chip), None)
         with self._changed:
             begin = max(time.monotonic(), self._busy.get(chip, 0.0))
             end = self._busy[chip] = begin + seconds
-            while slot is not None and slot.chip is chip and not self._stopping:
-                left = end - time.monotonic()
-                if left <= 0 or given_up() or not self._changed.wait(left):
-                    break
-            return slot is not None and slot.chip is chip
+            there = self._stays(chip, end, given_up)
+            if self._busy[chip] == end and given_up():
+                self._busy[chip] = time.monotonic()
+            return there
+
+    def _stays(self, chip: Chip, end: float, done: Callable[[], bool]) -> bool:
+        """Wait until it is done, but no longer than to the end; tell whether the key is still in.
+
+        Under the lock, which others have while it waits.
+        """
+        slot = next((each for each in self if each.chip is chip), None)
+        while slot is not None and slot.chip is chip and not self._stopping:
+            left = end - time.monotonic()
+            if left <= 0 or done() or not self._changed.wait(left):
+                break
+        return slot is not None and slot.chip is chip
+
+    def press(self, chip: Chip, act: bytes | Button) -> None:
+        """Do something on a key's PIN pad: type a PIN, or press a button."""
+        with self._changed:
+            self._pads.setdefault(chip, Pad()).acts.append(act)
+            self._changed.notify_all()
+
+    def typed(
+        self, chip: Chip, seconds: float, given_up: Callable[[], bool]
+    ) -> bytes | Button | None:
+        """Give what the holder does next on a key's pad, waiting so long at most; None for nothing.
+
+        The wait ends as that of `linger`.
+        """
+        with self._changed:
+            pad = self._pads.setdefault(chip, Pad())
+            pad.asking = True
+            try:
+                end = time.monotonic() + seconds
+                there = self._stays(chip, end, lambda: bool(pad.acts) or given_up())
+                return pad.acts.popleft() if there and pad.acts else None
+            finally:
+                pad.asking = False
+
+    def pad(self, chip: Chip) -> tuple[int, bool]:
+        """Tell how much is still to be typed on a key's pad, and whether a call waits for it."""
+        with self._changed:
+            pad = self._pads.get(chip, Pad())
+            return len(pad.acts), pad.asking
 
     def stop(self) -> None:
         """Have nobody linger any more, and nothing hang in a fault."""

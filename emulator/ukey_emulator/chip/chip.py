@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ukey_emulator.profiles import MechanismFacts
+from ukey_emulator.profiles.quirks import Quirk
 from ukey_emulator.terms import CKA, CKF, CKO, CKR
 
 from .copying import remember_factory
@@ -345,6 +346,8 @@ class Chip:
     @cached_property
     def _profiles(self) -> tuple[Object, ...]:
         """The profile objects, made when a program first looks: most keys are never asked."""
+        if Quirk.NO_PROFILES in self.identity.quirks:
+            return ()
         return tuple(profiles(self.identity.without))
 
     def features(self) -> Iterator[Object]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ukey_emulator.profiles import Identity
+from ukey_emulator.profiles.quirks import Quirk
 from ukey_emulator.terms import CKA, CKO, CKR
 
 from .objects import Object
@@ -53,7 +54,8 @@ class Guard:
         if record is None:
             raise Refusal(CKR.USER_PIN_NOT_INITIALIZED, f"no {role.name} PIN is set")
         if record.locked:
-            raise PinRefusal(CKR.PIN_LOCKED, 0)
+            unsaid = Quirk.LOCKED_INCORRECT in self._identity.quirks
+            raise PinRefusal(CKR.PIN_INCORRECT if unsaid else CKR.PIN_LOCKED, 0)
         # The try is spent before the PIN is compared, so that cutting the power gains nothing.
         record = record.spent()
         self.put({role: record})

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from ukey_emulator.chip import Chip, Refusal, Role
 from ukey_emulator.chip.objects import Object
+from ukey_emulator.profiles.quirks import Quirk
 from ukey_emulator.slots import Slot, Slots
 from ukey_emulator.terms import CKR, CKS
 
@@ -138,6 +139,8 @@ class Application:
         with self.lock:
             ended = {other.handle: other.slot for other in self.sessions(session.chip)}
             self._drop(session.chip)
+            if Quirk.REMOVED_HANDLE in session.chip.identity.quirks:
+                return Refusal(CKR.SESSION_HANDLE_INVALID, f"session {session.handle}")
             self._untold.update(ended)
             self._untold.pop(session.handle, None)
         return _removed(session.slot)
@@ -262,6 +265,13 @@ class Application:
         """Log in to the key of a session (PKCS#11 3.2 §5.6.8)."""
         chip = session.chip
         with self.lock:
+            self.require_no_login(session, role)
+            self._logins[chip] = role, chip.log_in(role, pin)
+
+    def require_no_login(self, session: Session, role: Role) -> None:
+        """Refuse a login that cannot be, whatever the PIN is."""
+        chip = session.chip
+        with self.lock:
             self._require_open(session)
             present = self.role(chip)
             if present is role:
@@ -270,7 +280,6 @@ class Application:
                 raise Refusal(CKR.USER_ANOTHER_ALREADY_LOGGED_IN)
             if role is Role.SO and not all(s.writable for s in self.sessions(chip)):
                 raise Refusal(CKR.SESSION_READ_ONLY_EXISTS)
-            self._logins[chip] = role, chip.log_in(role, pin)
 
     def log_out(self, chip: Chip) -> None:
         """Log out: private objects are gone from sight (PKCS#11 3.2 §5.6.10)."""

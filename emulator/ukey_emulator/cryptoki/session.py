@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ukey_emulator.chip import Chip, Refusal
 from ukey_emulator.chip.objects import Object
+from ukey_emulator.profiles.quirks import Quirk
 from ukey_emulator.slots import Slot
 from ukey_emulator.terms import CKF, CKR
 
@@ -82,7 +83,8 @@ class Session:
         try:
             result = work(operation)
         except Refusal as refusal:
-            if refusal.code is not CKR.BUFFER_TOO_SMALL:
+            harmless = refusal.code is CKR.BUFFER_TOO_SMALL
+            if not harmless or Quirk.SHORT_BUFFER in self.chip.identity.quirks:
                 self.operations.pop(name, None)
             raise
         if part and not ends:

@@ -5,10 +5,12 @@ from typing import cast
 
 from ukey_emulator.chip import PinRefusal, Refusal, Role
 from ukey_emulator.chip.mechanisms import Digester
+from ukey_emulator.profiles.quirks import Quirk
 from ukey_emulator.terms import CKF, CKR, CKU
 
 from .application import STATE_LENGTH, Application
 from .operations import Operation, deliver, require_data, require_pointer
+from .pad import pin_of
 from .session import Session
 from .wire import Out
 
@@ -70,9 +72,19 @@ def C_Login(app: Application, session: Session, user_type: int, pin: bytes | Non
         return
     if user_type not in (CKU.SO, CKU.USER):
         raise Refusal(CKR.USER_TYPE_INVALID, f"user type {user_type}")
-    if pin is None:
-        raise Refusal(CKR.ARGUMENTS_BAD, "the PIN is NULL, and the token has no PIN pad")
-    app.log_in(session, Role(user_type), pin)
+    role = Role(user_type)
+    if app.role(session.chip) is role and Quirk.LOGIN_AGAIN in session.chip.identity.quirks:
+        return
+    app.require_no_login(session, role)
+    app.log_in(session, role, _pin_of(app, session, role, pin))
+
+
+def _pin_of(app: Application, session: Session, role: Role, given: bytes | None) -> bytes:
+    """Give the PIN for a login; nobody has to type one that is of no use."""
+    record = session.chip.pin(role)
+    if given is None and session.chip.identity.pad and (record is None or record.locked):
+        return b""
+    return pin_of(app, session.chip, given)
 
 
 def _authorise(app: Application, session: Session, pin: bytes | None) -> None:
@@ -83,10 +95,9 @@ def _authorise(app: Application, session: Session, pin: bytes | None) -> None:
         raise Refusal(CKR.OPERATION_NOT_INITIALIZED, "no operation waits for a PIN")
     if app.role(session.chip) is not Role.USER:
         raise Refusal(CKR.USER_NOT_LOGGED_IN)
-    if pin is None:
-        raise Refusal(CKR.ARGUMENTS_BAD, "the PIN is NULL, and the token has no PIN pad")
+    known = pin_of(app, session.chip, pin)
     try:
-        session.chip.verify_pin(Role.USER, pin)
+        session.chip.verify_pin(Role.USER, known)
     except PinRefusal as refusal:
         if refusal.tries_left:
             raise

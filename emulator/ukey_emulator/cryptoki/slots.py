@@ -10,6 +10,7 @@ from ukey_emulator.terms import CKF, CKR
 
 from .application import Application
 from .operations import require_pointer
+from .pad import pin_of
 from .session import Session
 from .wire import Out
 
@@ -153,18 +154,28 @@ def C_GetMechanismInfo(app: Application, number: int, kind: int, wanted: bool) -
 def C_InitToken(app: Application, number: int, so_pin: bytes | None, label: bytes | None) -> None:
     """Initialise the token: wipe it and give it a label (PKCS#11 3.2 §5.5.7)."""
     chip = app.chip(number)
-    if so_pin is None or label is None:
-        raise Refusal(CKR.ARGUMENTS_BAD, "PIN or label is NULL")
+    if label is None:
+        raise Refusal(CKR.ARGUMENTS_BAD, "the label is NULL")
+    if so_pin is None and chip.identity.pad is not None:
+        # While the holder types, nothing is held: only then is the key closed to others.
+        chip.require_unprotected()
+        with app.slot(number).closed() as closed:
+            _require_closed(closed=closed)
+    pin = pin_of(app, chip, so_pin)
     with app.slot(number).closed() as closed:
-        if not closed:
-            raise Refusal(CKR.SESSION_EXISTS)
+        _require_closed(closed=closed)
         # Many a program hands over a string of C, which ends at its NUL, and no blanks.
         label = label.partition(b"\0")[0]
         try:
             text = label.decode().rstrip(" ")
         except UnicodeDecodeError:
             raise Refusal(CKR.ARGUMENTS_BAD, "the label is not UTF-8") from None
-        chip.initialise(so_pin, text)
+        chip.initialise(pin, text)
+
+
+def _require_closed(*, closed: bool) -> None:
+    if not closed:
+        raise Refusal(CKR.SESSION_EXISTS)
 
 
 def C_InitPIN(app: Application, session: Session, pin: bytes | None) -> None:
@@ -172,9 +183,7 @@ def C_InitPIN(app: Application, session: Session, pin: bytes | None) -> None:
     session.chip.require_unprotected()
     if app.role(session.chip) is not Role.SO:
         raise Refusal(CKR.USER_NOT_LOGGED_IN, "the SO sets the user's PIN")
-    if pin is None:
-        raise Refusal(CKR.ARGUMENTS_BAD, "the PIN is NULL")
-    session.chip.set_user_pin(pin)
+    session.chip.set_user_pin(pin_of(app, session.chip, pin))
 
 
 def C_SetPIN(app: Application, session: Session, old: bytes | None, new: bytes | None) -> None:
@@ -182,13 +191,16 @@ def C_SetPIN(app: Application, session: Session, old: bytes | None, new: bytes |
     session.chip.require_unprotected()
     if not session.writable:
         raise Refusal(CKR.SESSION_READ_ONLY)
-    if old is None or new is None:
+    chip = session.chip
+    if (old is None) != (new is None) or (old is None and chip.identity.pad is None):
         raise Refusal(CKR.ARGUMENTS_BAD, "a PIN is NULL")
     role = Role.SO if app.role(session.chip) is Role.SO else Role.USER
     if session.chip.pin(role) is None:
         # Only C_Login tells that there is none (§5.1.6).
         raise Refusal(CKR.PIN_INCORRECT, f"no {role.name} PIN is set")
-    session.chip.change_pin(role, old, new)
+    # On a pad both are typed, the old one first.
+    known, wanted = pin_of(app, chip, old), pin_of(app, chip, new)
+    chip.change_pin(role, known, wanted)
 
 
 @functools.lru_cache(maxsize=256)

@@ -177,6 +177,14 @@ class Keyring:
             self._put(key, wanted, self._open(key.path))
             return key.info()
 
+    def plugged(self, name: str) -> Chip:
+        """Give a key that is plugged in."""
+        with self._lock:
+            chip = self._get(name).chip
+        if chip is None:
+            raise RackError(f"{name} is pulled out: plug it in")
+        return chip
+
     def unplug(self, name: str) -> KeyInfo:
         """Pull a key out; its slot stays, empty."""
         with self._lock:

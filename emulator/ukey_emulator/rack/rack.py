@@ -24,6 +24,7 @@ from .events import Events
 from .home import BAD_ARGUMENT, Home, RackError, is_ours
 from .keyring import Keyring
 from .noted import Level
+from .pads import Pads
 from .server import SOCKET_NAME as MODULE_SOCKET
 from .server import ModuleServer
 from .trace import Trace
@@ -53,6 +54,7 @@ class Rack:
         home = Home(self.path)
         self._home = home
         self.keys = Keyring(self.path / "keys", self._slots, lasting=self._lasting)
+        self.pads = Pads(self.keys, self._slots)
         self._module = ModuleServer(
             home,
             Face(self._slots, self.trace.note),

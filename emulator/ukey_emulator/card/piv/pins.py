@@ -8,6 +8,7 @@ so a PIN to be compared may have four bytes, and any of them.
 from ukey_emulator.card.apdu import Command
 from ukey_emulator.card.status import SW, CardRefusal, WrongPin
 from ukey_emulator.chip import PinRefusal, Role
+from ukey_emulator.profiles.quirks import Quirk
 
 from .piv import Piv
 
@@ -102,7 +103,8 @@ def _pair(piv: Piv, owner: Role, target: Role, data: bytes) -> tuple[bytes, byte
     old = _compared(data[:LENGTH])
     if not old:
         piv.chip.verify_pin(owner, old)
-    return old, _new(target, data[LENGTH:])
+    anything = target is Role.SO or Quirk.ANY_PIN in piv.chip.identity.quirks
+    return old, _new(data[LENGTH:], digits=not anything)
 
 
 def _compared(field: bytes) -> bytes:
@@ -116,9 +118,9 @@ def _compared(field: bytes) -> bytes:
     return pin
 
 
-def _new(role: Role, field: bytes) -> bytes:
+def _new(field: bytes, *, digits: bool) -> bytes:
     """Give the PIN in a field, to be set: a PIN of digits, a PUK of any bytes."""
     pin = field.rstrip(_PAD)
-    if len(pin) < _LEAST_NEW or _PAD in pin or (role is Role.USER and not pin.isdigit()):
+    if len(pin) < _LEAST_NEW or _PAD in pin or (digits and not pin.isdigit()):
         raise CardRefusal(SW.INCORRECT_DATA, "that cannot be a new PIN")
     return pin
