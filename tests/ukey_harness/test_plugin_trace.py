@@ -38,6 +38,14 @@ def test_calls(ukey):
 def test_only_those_of_this_test(ukey):
     ukey.trace.assert_not_called("C_Sign")
 
+@pytest.mark.ukey(keys=2)
+def test_each_key_has_its_own(ukeys):
+    sign(ukeys[1])
+    ukeys[1].trace.assert_called("C_Login", times=1, program=None)
+    assert ukeys[1].trace.calls("C_Login")[0].key == ukeys[1].name
+    ukeys[0].trace.assert_not_called("C_Login")
+    ukeys[0].trace.assert_called("C_GetSlotList")
+
 def test_calls_that_the_module_answers_from_memory_are_there_at_once(ukey):
     token = pkcs11.lib(ukey.module).get_token(token_label=ukey.label)
     with token.open(rw=True, user_pin=ukey.pin) as session:
@@ -88,7 +96,7 @@ def test_messages(ukey):
 """
     )
     said = run_pytest(tmp_path, "-q")
-    assert "7 passed" in said, said
+    assert "8 passed" in said, said
 
 
 def test_a_failing_test_shows_its_calls(tmp_path: Path) -> None:
