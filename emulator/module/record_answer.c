@@ -169,7 +169,7 @@ static struct output given(struct frame *tails, const struct call *call,
         output = whole((const void *)word[0], sizeof(CK_MECHANISM_INFO), rv);
         break;
     case K_QUERY:
-        if (word[0] && gives_attributes(rv)) { /* after the session and the object */
+        if ((word[0] || !word[1]) && gives_attributes(rv)) { /* after the session and the object */
             struct reader asked = {request->bytes + HEADER_SIZE, request->size - HEADER_SIZE, 0};
             reader_bytes(&asked, 3 * sizeof(uint64_t));
             put_given(tails, &asked, (const CK_ATTRIBUTE *)word[0], word[1], word[1], 1, level);

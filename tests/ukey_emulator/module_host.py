@@ -134,6 +134,7 @@ class ScriptedFace:
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
+        self.given: list[tuple[int, tuple[Any, ...]]] = []
         self.attached: list[tuple[bytes, int, str]] = []
         self.detached: list[int] = []
         self.ended = threading.Event()
@@ -153,7 +154,11 @@ class ScriptedFace:
         assert application not in self.detached
         self.calls.append((function_name, args))
         answer = self.answers.get(function_name, (OK, ()))
-        return answer(*args) if callable(answer) else answer
+        place = len(self.given)
+        self.given.append((GENERAL_ERROR, ()))  # where the answer is a mistake
+        given: tuple[int, tuple[Any, ...]] = answer(*args) if callable(answer) else answer
+        self.given[place] = given
+        return given
 
     def keep_promise(self, application: int, function_name: str, args: tuple[Any, ...]) -> None:
         self.call(application, function_name, args)

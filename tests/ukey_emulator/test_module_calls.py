@@ -10,6 +10,7 @@ from typing import Any
 import module_host as host
 import pytest
 from module_host import Module, ScriptedFace, attributes, mechanism, structure
+from recorded_module import RecordedModule
 
 from ukey_emulator.cryptoki.wire import (
     Attribute,
@@ -24,9 +25,12 @@ S = 7  # a session
 FILLED = 0xEE
 
 
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Module:
-    return Module(tmp_path_factory.mktemp("module"))
+@pytest.fixture(scope="module", params=["itself", "recorded"])
+def loaded(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Module:
+    folder = tmp_path_factory.mktemp("module")
+    if request.param == "recorded":
+        return RecordedModule(folder, "traffic")
+    return Module(folder)
 
 
 @pytest.fixture
@@ -40,9 +44,16 @@ def face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedFa
 @pytest.fixture
 def module(loaded: Module, face: ScriptedFace) -> Iterator[Module]:
     assert face is not None
+    before = len(loaded.recording()) if isinstance(loaded, RecordedModule) else 0
     assert loaded.C_Initialize(None) == host.OK
     yield loaded
     assert loaded.C_Finalize(None) == host.OK
+    if isinstance(loaded, RecordedModule):
+        recording = [call for call in loaded.recording()[before:] if call.request is not None]
+        assert [(call.function.name, call.arguments) for call in recording] == face.calls
+        for call, (rv, results) in zip(recording, face.given, strict=True):
+            assert call.rv in {rv, host.DEVICE_ERROR}  # where an answer breaks the rules
+            assert call.results == results or call.rv != rv or not results
 
 
 def room(size: int) -> Any:
