@@ -21,6 +21,7 @@ _VERSION = 1  # of the control port, see rack/CONTROL.md
 _PATIENCE = 30.0  # seconds that an answer may take
 _CONNECTING = struct.pack("@ll", 30, 0)  # timeval
 _PAGE = 1_000  # calls or events in one answer
+_MEMBERS = {"returns": "return", "return_": "return", "from_": "from"}
 _SPELL = 10  # seconds after which a stream that is quiet shows that the rack still lives
 
 
@@ -67,6 +68,17 @@ class SnapshotInfo:
     key: str
     serial: str
     made: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaultInfo:
+    """A fault that is armed: its words, what it has met, where it happened, what hangs in it."""
+
+    name: str
+    members: dict[str, Any]
+    met: int
+    fired: int
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +298,31 @@ class Remote:
     def remove_snapshot(self, name: str) -> None:
         """Delete a snapshot for good; keys made from it stay."""
         self._ask("snapshot.remove", name=name)
+
+    def add_fault(self, **members: object) -> FaultInfo:
+        """Arm a fault: CONTROL.md tells its members; `returns` and `from_` stand for Python's."""
+        told = {_MEMBERS.get(member, member): value for member, value in members.items()}
+        return _known(FaultInfo, self._ask("fault.add", **told))
+
+    def load_faults(self, plan: Path | str) -> list[FaultInfo]:
+        """Arm the faults of a plan in TOML, by its path or its text: all of them or none."""
+        try:
+            text = plan.read_text(encoding="utf-8") if isinstance(plan, Path) else plan
+        except (OSError, UnicodeDecodeError) as error:
+            raise RemoteError(f"the plan cannot be read: {error}", "bad_argument") from error
+        return [_known(FaultInfo, each) for each in self._ask("fault.load", plan=text)]
+
+    def faults(self) -> list[FaultInfo]:
+        """List the faults that are armed."""
+        return [_known(FaultInfo, each) for each in self._ask("fault.list")]
+
+    def clear_faults(self, name: str | None = None) -> list[FaultInfo]:
+        """Disarm a fault, or all; give how they ended."""
+        return [_known(FaultInfo, each) for each in self._ask("fault.clear", name=name)]
+
+    def release(self, name: str | None = None) -> int:
+        """Let the calls go on that hang in a fault, or in any; give how many."""
+        return int(self._ask("fault.release", name=name))
 
     def ask(self, command: str, **arguments: object) -> Any:  # noqa: ANN401 - whatever JSON holds
         """Have any command of the control port carried out; `hello` tells which there are."""

@@ -49,6 +49,7 @@ COMMANDS: dict[str, Place] = {
     "rack": _emulator("rack", "Run a rack of keys in the foreground."),
     "key": _emulator("key", "Make, list, plug, unplug and copy keys of the running rack."),
     "pad": _emulator("pad", "Type on the PIN pad of a key, in its holder's place."),
+    "fault": _emulator("fault", "Have keys fail on command: a return value, a pull, a hang…"),
     "trace": _emulator("trace", "Show the calls that reached the keys."),
     "record": _emulator("record", "Record what a program asks a vendor's PKCS#11 module."),
     "replay": _emulator("replay", "Run a program with a recording in the device's place."),

@@ -25,7 +25,7 @@ from .objects.object import table_of
 from .objects.profiles import profiles
 from .pins import DEFAULT_PINS, MASTER_LENGTH, Lock, PinRecord, Role
 from .refusal import Refusal
-from .sealing import context_of, posted_in, sealed_in
+from .sealing import context_of, posted_of, sealed_of
 from .store import OF_APPLETS, Faults, Sealed, Store, write
 
 _PROFILE = number(CKO.PROFILE)
@@ -215,7 +215,7 @@ class Chip:
             letterbox = self._letterbox or Letterbox.make(master)
             with self._store.change():
                 for row, obj in again:
-                    self._store.put_sealed(sealed_in(row, obj, master))
+                    self._store.put_sealed(sealed_of(row, obj, master))
                 put_letterbox(self._store, letterbox)
             self._letterbox = letterbox
             self.revision += 1
@@ -464,9 +464,9 @@ class Chip:
         if not obj.private:
             self._store.put_object(row, pack_template(obj.attributes.items()))
         elif self._master is not None:
-            self._store.put_sealed(sealed_in(row, obj, self._master))
+            self._store.put_sealed(sealed_of(row, obj, self._master))
         elif self._letterbox is not None:
-            self._store.put_sealed(posted_in(row, obj, self._letterbox))
+            self._store.put_sealed(posted_of(row, obj, self._letterbox))
         elif self.initialised:
             raise Refusal(
                 CKR.USER_NOT_LOGGED_IN, "an old file has no letterbox till the first login"

@@ -7,14 +7,14 @@ from .outside import outside_of
 from .store import Sealed
 
 
-def sealed_in(row: int, obj: Object, master: bytes) -> Sealed:
+def sealed_of(row: int, obj: Object, master: bytes) -> Sealed:
     """Seal an object for its row with the master key."""
     outside = outside_of(obj)
     blob = seal(master, context_of(row, outside), pack_template(obj.attributes.items()))
     return Sealed(row, blob, outside, posted=False)
 
 
-def posted_in(row: int, obj: Object, letterbox: Letterbox) -> Sealed:
+def posted_of(row: int, obj: Object, letterbox: Letterbox) -> Sealed:
     """Put an object into the letterbox, for its row, while there is no master key."""
     outside = outside_of(obj)
     blob = letterbox.post(context_of(row, outside), pack_template(obj.attributes.items()))

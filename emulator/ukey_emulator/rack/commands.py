@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from .arguments import Flag, Number, Text
+from .faults import RackFaults
 from .requests import Command, numbered
 from .status import status
 
@@ -53,6 +54,7 @@ def commands(rack: "Rack") -> dict[str, Command]:
         "pad.enter": Command(rack.pads.enter, {"name": _KEY, "pin": Text(255, required=True)}),
         "pad.press": Command(rack.pads.press, {"name": _KEY, "button": Text(16, required=True)}),
         "pad.show": Command(rack.pads.show, {"name": _KEY}),
+        **RackFaults(rack.slots.faults, keys).commands(),
         "snapshot.list": Command(keys.snapshots),
         "snapshot.remove": Command(keys.remove_snapshot, {"name": _SNAPSHOT}),
         "rack.status": Command(lambda: status(rack)),

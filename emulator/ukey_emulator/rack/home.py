@@ -19,6 +19,8 @@ Code = Literal[
     "key_exists",
     "no_such_snapshot",
     "snapshot_exists",
+    "no_such_fault",
+    "fault_exists",
     "refused",
     "busy",
     "failed",

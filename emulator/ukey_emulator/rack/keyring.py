@@ -203,6 +203,11 @@ class Keyring:
             del self._keys[name]
             delete(key.path, lasting=self._lasting)
 
+    def require(self, name: str) -> None:
+        """Refuse the name of a key that there is not."""
+        with self._lock:
+            self._get(name)
+
     def _get(self, name: str) -> _Key:
         try:
             return self._keys[name]
