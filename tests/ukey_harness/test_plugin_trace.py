@@ -108,6 +108,15 @@ def test_good(ukey):
 def test_bad(ukey):
     sign(ukey)
     assert 0
+def test_all_traffic(ukey, ukey_rack):
+    with ukey_rack.remote() as remote:
+        remote.trace_level("traffic")
+        sign(ukey)
+        select, verify = "00A4040005A000000308", "0020008008313233343536FFFF"
+        apdus = ["--send-apdu", select, "--send-apdu", verify]
+        ukey.run(["opensc-tool", "--reader", ukey.reader, *apdus], check=True)
+        remote.trace_level("calls")
+    assert 0
 def test_many(ukey):
     sign(ukey, 200)
     assert 0
@@ -125,7 +134,7 @@ def test_in_setup(broken): pass
 """
     )
     said = run_pytest(tmp_path, "-q", "-n", "2", "--dist", "loadfile", "--tb", "short")
-    assert "4 failed, 1 passed, 1 error" in said, said
+    assert "5 failed, 1 passed, 1 error" in said, said
     parts = re.split(r"^_{5,} (?:ERROR at setup of )?(\w+) _{5,}$", said, flags=re.MULTILINE)
     shown = dict(zip(parts[1::2], parts[2::2], strict=True))
     assert "test_good" not in shown
@@ -136,7 +145,10 @@ def test_in_setup(broken): pass
         assert "- ukey trace -" in shown[test]
     assert shown["test_many"].count("C_Sign") <= 60
     assert re.search(r"… \d{3} calls before", shown["test_many"])
+    assert "data=64617461" in shown["test_all_traffic"]  # told as it was
+    assert "VERIFY(" in shown["test_all_traffic"]
     assert "123456" not in said
+    assert "313233343536" not in said
 
 
 def test_a_rack_that_has_gone_is_said_and_not_raised(tmp_path: Path) -> None:
