@@ -3,6 +3,10 @@
 A life of one thread is one row of calls, in their order. In one of several threads, whose calls
 may come in another order each time, each session has a row of its own, and so has each question
 that goes to no session. Two sessions that did the same so far may change places.
+
+Programs ask about slots, tokens and sessions as often as their clock tells them (Java does, for a
+token that may be pulled out). So QUESTIONS may come more or less often than they were recorded: one
+that is not asked is passed over, one that is asked again gets the answer that it got last.
 """
 
 import threading
@@ -19,13 +23,24 @@ from .matching import is_same
 
 _NAMED = {function.name: function for function in FUNCTIONS.values()}
 _WAIT = "C_WaitForSlotEvent"
+QUESTIONS = frozenset(
+    {
+        "C_GetSlotList",
+        "C_GetSlotInfo",
+        "C_GetTokenInfo",
+        "C_GetMechanismList",
+        "C_GetMechanismInfo",
+        "C_GetSessionInfo",
+    }
+)
+"""What changes nothing, and may be asked at any time."""
 _DONT_BLOCK = 1
 
 
 class Row:
     """Calls that come one after the other; `place` is how many have been made."""
 
-    def __init__(self, calls: Sequence[Call], first: int = 0) -> None:
+    def __init__(self, calls: list[Call], first: int = 0) -> None:
         self.calls = calls
         self.place = 0
         self._first = first  # argument that is compared: 1 leaves the session out
@@ -34,6 +49,30 @@ class Row:
     def next(self) -> Call | None:
         """The call that is expected."""
         return self.calls[self.place] if self.place < len(self.calls) else None
+
+    @property
+    def left(self) -> list[Call]:
+        """What must still be called."""
+        calls = self.calls[self.place :]
+        return [call for call in calls if call.function.name not in QUESTIONS]
+
+    def finds(self, function: Function, arguments: Sequence[Any]) -> bool:
+        """Go on to this call, over questions that are not asked; tell whether it is there."""
+        for place in range(self.place, len(self.calls)):
+            if self.expects(function, arguments, place):
+                self.place = place
+                return True
+            if self.calls[place].function.name not in QUESTIONS:
+                break
+        return False
+
+    def again(self, function: Function, arguments: Sequence[Any]) -> Call | None:
+        """Give the call that answered a question last, or will answer it first; None for none."""
+        if function.name not in QUESTIONS:
+            return None
+        made, left = self.calls[: self.place], self.calls[self.place :]
+        same = (call for call in (*reversed(made), *left) if call.function is function)
+        return next((call for call in same if self._same(call, arguments)), None)
 
     def expects(self, function: Function, arguments: Sequence[Any], place: int) -> bool:
         """Tell whether this is the call at that place."""
@@ -100,14 +139,12 @@ class Player:
                 return
             self._ended = True
             self._changed.notify_all()
-            left = [row for row in self._rows.values() if row.next]
-            for row in left:
-                waits = all(call.function.name == _WAIT for call in row.calls[row.place :])
-                if waits and not self._together:
-                    continue  # it waited until the end, or would have
-                more = len(row.calls) - row.place
+            for left in [row.left for row in self._rows.values()]:
+                waits = all(call.function.name == _WAIT for call in left)
+                if not left or (waits and not self._together):
+                    continue  # nothing, or it waited until the end, or would have
                 self._differs(
-                    Difference(self._program, self._pid, self._made, row.next, None, more)
+                    Difference(self._program, self._pid, self._made, left[0], None, len(left))
                 )
 
     def answer(self, name: str, arguments: tuple[Any, ...]) -> tuple[int, tuple[Any, ...]]:
@@ -129,8 +166,16 @@ class Player:
             if self._waits(function, arguments) and not self._expected(function, arguments):
                 self._changed.wait_for(lambda: self._ended)
                 return CKR.CRYPTOKI_NOT_INITIALIZED, ()
+            same = self._again(function, arguments)
+            if same is not None:
+                return same.rv, same.results
             self._miss(function, arguments)
         return CKR.DEVICE_ERROR, ()
+
+    def _again(self, function: Function, arguments: Sequence[Any]) -> Call | None:
+        key = None if self._together else _row_of(function, arguments)
+        row = self._rows.get(key)
+        return row.again(function, arguments) if row else None
 
     def _waits(self, function: Function, arguments: Sequence[Any]) -> bool:
         return not self._together and function.name == _WAIT and not arguments[0] & _DONT_BLOCK
@@ -156,7 +201,7 @@ class Player:
         """Give the row whose next call this is; None if there is none."""
         key = None if self._together else _row_of(function, arguments)
         row = self._rows.get(key)
-        if row is not None and row.expects(function, arguments, row.place):
+        if row is not None and row.finds(function, arguments):
             return row
         if self._together:
             return self._of_another_life(function, arguments)
