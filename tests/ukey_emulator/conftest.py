@@ -23,7 +23,7 @@ def keyring(tmp_path: Path) -> Iterator[Keyring]:
 
 @pytest.fixture
 def face(keyring: Keyring) -> Face:
-    return Face(keyring._slots, lambda *_: None)
+    return Face(keyring._slots, lambda *_, **__: None)
 
 
 @pytest.fixture

@@ -87,7 +87,8 @@ def test_a_program_that_runs_already_hangs_until_it_is_released(remote: Remote, 
     for _ in range(5):  # so that the module knows answers, and promises more
         signature = key.sign(b"data")
     signed: list[bytes] = []
-    remote.add_fault(name="stuck", function="C_SignInit", program=program_name(), hang=True)
+    program = remote.trace()[-1]["program"]
+    remote.add_fault(name="stuck", function="C_SignInit", program=program, hang=True)
     thread = threading.Thread(target=lambda: signed.append(key.sign(b"data")))
     thread.start()
     assert within(20, lambda: remote.faults()[0].waiting == 1)
@@ -97,10 +98,6 @@ def test_a_program_that_runs_already_hangs_until_it_is_released(remote: Remote, 
     assert signed == [signature]
     remote.clear_faults()
     assert key.sign(b"data") == signature
-
-
-def program_name() -> str:
-    return Path("/proc/self/comm").read_text().strip()
 
 
 def test_python_says_return_and_from_in_other_words(remote: Remote, key: Any) -> None:

@@ -168,12 +168,13 @@ def test_a_plan_is_added_whole_or_not_at_all() -> None:
         armed.release("a")
 
 
-def test_names_that_nobody_chose_are_given_once() -> None:
+def test_names_that_nobody_chose_are_the_first_that_are_free() -> None:
+    """So the same plan has the same names, and the same noise, whatever was armed before."""
     armed = FaultPlan()
     armed.add(replace(FAIL, name="fault-2"))
     assert [info.name for info in armed.add(FAIL, FAIL)] == ["fault-1", "fault-3"]
     armed.clear()
-    assert [info.name for info in armed.add(FAIL)] == ["fault-4"]
+    assert [info.name for info in armed.add(FAIL)] == ["fault-1"]
 
 
 def test_who_watches_hears_of_the_first_and_the_last_that_concerns_functions() -> None:

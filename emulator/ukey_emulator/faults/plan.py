@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 
 from .caller import Caller
 from .fault import Fault, Meeting, What, Where
@@ -64,7 +65,6 @@ class FaultPlan:
         self._changed = threading.Condition(self._lock)
         self._faults: dict[str, _Armed] = {}
         self._places: dict[tuple[Where, str | int], tuple[_Armed, ...]] = {}
-        self._named = 0
         self._closed = False
         self._thread = threading.local()
 
@@ -204,11 +204,8 @@ class FaultPlan:
                 self._changed.notify_all()
 
     def _free_name(self, added: dict[str, _Armed]) -> str:
-        while True:
-            self._named += 1
-            name = f"fault-{self._named}"
-            if name not in self._faults and name not in added:
-                return name
+        names = (f"fault-{number}" for number in count(1))
+        return next(name for name in names if name not in self._faults and name not in added)
 
     def _chosen(self, name: str | None) -> tuple[_Armed, ...]:
         if name is None:
