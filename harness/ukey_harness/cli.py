@@ -48,6 +48,7 @@ COMMANDS: dict[str, Place] = {
     "module": _emulator("module", "Print the path of the PKCS#11 module."),
     "rack": _emulator("rack", "Run a rack of keys in the foreground."),
     "key": _emulator("key", "Make, list, plug, unplug and copy keys of the running rack."),
+    "profile": _emulator("profile", "What keys can be like; capture a real one."),
     "pad": _emulator("pad", "Type on the PIN pad of a key, in its holder's place."),
     "fault": _emulator("fault", "Have keys fail on command: a return value, a pull, a hang…"),
     "trace": _emulator("trace", "Show the calls that reached the keys."),

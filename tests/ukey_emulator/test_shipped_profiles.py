@@ -1,15 +1,18 @@
 """The profiles that come with the emulator, each as a program sees a key of it."""
 
+import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from program import PIN, Program, attributes
 
+from ukey_emulator.cli.profile import profile as profile_commands
 from ukey_emulator.cryptoki.wire import Mechanism, Out, Query
 from ukey_emulator.profiles import DEFAULT, Profile
 from ukey_emulator.profiles.profile import shipped
@@ -195,3 +198,18 @@ def test_what_a_profile_cannot_hold_is_refused(
 def test_the_default_adds_nothing_to_a_key(keyring: Keyring) -> None:
     assert Profile.load(DEFAULT).facts == b""
     assert not keyring._folder.with_name("factories").exists()
+
+
+def test_the_commands_list_and_show_them() -> None:
+    invoke = CliRunner().invoke
+    told = invoke(profile_commands, ["list"]).output
+    assert [line.split()[0] for line in told.splitlines()] == list(shipped())
+    listed = json.loads(invoke(profile_commands, ["list", "--json"]).output)
+    assert [each["name"] for each in listed] == list(shipped())
+    text = invoke(profile_commands, ["show", "tiny"]).output
+    assert text == shipped()["tiny"].read_text(encoding="utf-8")
+    shown = json.loads(invoke(profile_commands, ["show", "tiny", "--json"]).output)
+    assert shown["memory"] == {"public": 4096, "private": 4096}
+    refused = invoke(profile_commands, ["show", "tinny"])
+    assert refused.exit_code == 1
+    assert "there is no profile 'tinny'; there are: default" in refused.output

@@ -11,7 +11,7 @@ from .table import ProfileError, Table, term
 _TRUE, _FALSE = b"\x01", b"\x00"
 _WORD = 8
 # What numbers of these attributes are called.
-_TERMS: dict[int, type[CKO | CKK | CKC | CKM | CKH]] = {
+TERMS: dict[int, type[CKO | CKK | CKC | CKM | CKH]] = {
     CKA.CLASS: CKO,
     CKA.KEY_TYPE: CKK,
     CKA.CERTIFICATE_TYPE: CKC,
@@ -100,8 +100,8 @@ def _value(table: Table, attribute: int, value: Any, folder: Path) -> bytes:  # 
             return _TRUE if value else _FALSE
         case int() if 0 <= value < 1 << 8 * _WORD:
             return value.to_bytes(_WORD, "little")
-        case str() if attribute in _TERMS:
-            return term(_TERMS[attribute], value, "value").to_bytes(_WORD, "little")
+        case str() if attribute in TERMS:
+            return term(TERMS[attribute], value, "value").to_bytes(_WORD, "little")
         case str():
             return value.encode()
         case {"hex": str(digits)} if len(value) == 1:

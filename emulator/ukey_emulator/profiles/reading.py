@@ -114,11 +114,12 @@ def _mechanisms(table: Table) -> dict[str, Any]:
         raise table.refuse("only", "does not go with off: say one of them")
     there = tuple(mechanism(name) for name in only)
     promised = tuple(mechanism(name) for name in shown)
-    if promised and not has_only:
-        raise table.refuse("shown", "goes with only: the list is made of both")
+    order = tuple(mechanism(name) for name in table.names("order", "CKM_SHA256"))
+    if (promised or order) and not has_only:
+        raise table.refuse("shown" if promised else "order", "goes with only")
     if has_only:
         lists = {
-            "listed": _in_order(table, there, promised),
+            "listed": _in_order(table, there, promised, order),
             "without": frozenset(map(int, CKM)) - frozenset(there),
         }
     else:
@@ -129,15 +130,16 @@ def _mechanisms(table: Table) -> dict[str, Any]:
     return {**lists, "mechanisms": info}
 
 
-def _in_order(table: Table, there: tuple[int, ...], promised: tuple[int, ...]) -> tuple[int, ...]:
+def _in_order(
+    table: Table, there: tuple[int, ...], promised: tuple[int, ...], order: tuple[int, ...]
+) -> tuple[int, ...]:
     """Give what is listed, in the order that `order` says if it does."""
     both = (*there, *promised)
     if len(set(both)) != len(both):
         raise table.refuse("shown", "names a mechanism twice, or one that stands in only")
-    order = [mechanism(name) for name in table.names("order", "CKM_SHA256")]
     if order and sorted(order) != sorted(both):
         raise table.refuse("order", "has all that stand in only and shown, each once")
-    return tuple(order) or both
+    return order or both
 
 
 def _told(table: Table) -> MechanismFacts:

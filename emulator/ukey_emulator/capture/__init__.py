@@ -1,0 +1,1 @@
+"""Capturing: what a real device says of itself, read without a login, as a profile."""
