@@ -10,7 +10,7 @@ from typing import Any
 
 from ukey_emulator.chip.objects.kinds import Kind
 from ukey_emulator.chip.objects.rules import HW_FEATURE, PROFILE, TABLES
-from ukey_emulator.terms import CKA, CKC, CKF, CKH, CKK, CKM, CKO, CKP, CKR, CKU
+from ukey_emulator.terms import CKA, CKC, CKH, CKK, CKM, CKO, CKP, CKR, CKU
 
 from .infos import INFOS
 from .names import name_of
@@ -55,7 +55,8 @@ _NUMBERS: dict[tuple[str, str], type[IntEnum]] = {
 }
 # Where results go: told only where the pointer is NULL.
 _POINTERS = frozenset({"ULONG_OUT", *INFOS})
-_SESSION_FLAGS = (CKF.SERIAL_SESSION, CKF.RW_SESSION)
+# By hand: other flags of the standard have the same numbers.
+_SESSION_FLAGS = {4: "CKF_SERIAL_SESSION", 2: "CKF_RW_SESSION"}
 _LAYOUTS: dict[str, Layout] = {
     layout.name: layout for layout in (*LAYOUTS.values(), *MESSAGES.values())
 }
@@ -96,7 +97,7 @@ def _number(function: str, name: str, value: int) -> int | str:
     if (function, name) in _NUMBERS:
         return name_of(_NUMBERS[function, name], value)
     if (function, name) == ("C_OpenSession", "flags"):
-        told = [f"CKF_{flag.name}" for flag in _SESSION_FLAGS if value & flag]
+        told = [name for flag, name in _SESSION_FLAGS.items() if value & flag]
         rest = value & ~sum(_SESSION_FLAGS)
         return "|".join([*told, *([hex(rest)] if rest else [])]) or "0"
     return value
