@@ -55,7 +55,8 @@ def test_both_languages_show_the_same_code() -> None:
 
 
 def test_programs_run_with_a_key_around_them(tmp_path: Path) -> None:
-    first, second, third = (block for block in blocks("README.md", "sh") if "ukey run" in block)
+    running = [block for block in blocks("README.md", "sh") if "ukey run" in block]
+    first, second, third = (block for block in running if "ukey profile" not in block)
     told = run(["bash", "-e", "-c", as_here(first)], tmp_path)
     assert "Key pair generated" in told
     assert "ECDSA" in told
@@ -65,6 +66,18 @@ def test_programs_run_with_a_key_around_them(tmp_path: Path) -> None:
     assert "PIV PUK" in told
     told = run(["bash", "-e", "-c", as_here(third)], tmp_path)
     assert "PIN tries left" in told
+
+
+def test_a_key_is_like_another_one(tmp_path: Path) -> None:
+    (commands,) = (block for block in blocks("README.md", "sh") if "ukey profile" in block)
+    (tmp_path / "tokens").mkdir()
+    device = tmp_path / "softhsm2.conf"
+    device.write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
+    own = "softhsm2-util --init-token --free --label mine --pin 123456 --so-pin 12345678\n"
+    told = run(["bash", "-e", "-c", own + as_here(commands)], tmp_path, SOFTHSM2_CONF=str(device))
+    assert "slow-usb-key" in told
+    assert "签名证书" in told
+    assert 'model = "SoftHSM v2"' in (tmp_path / "mine.toml").read_text("utf-8")
 
 
 def test_a_rack_stays(tmp_path: Path) -> None:
