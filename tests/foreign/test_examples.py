@@ -56,3 +56,18 @@ def test_java(run: Run) -> None:
     assert "signed: " in told
     assert "the key is gone: " in told
     assert "signed again: " in told
+
+
+def test_shell(run: Run) -> None:
+    assert run("ukey", "run", "--", "sh", "drive.sh").splitlines() == [
+        "it signs",
+        "CKR_DEVICE_ERROR",
+        "it signs again",
+        "No slot with a token was found",
+        "it is back",
+        '"fault": "hiccup"',
+    ]
+
+
+def test_pytest(run: Run) -> None:
+    assert "8 passed" in run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", ".")
