@@ -6,11 +6,8 @@ two messages of a program before which it left the same it is not killed; but wi
 UKEY_POWERCUT_SEEDS=50, say, it is killed at each.
 """
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from typing import Any
 import pkcs11
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from hosting import Host
 from renewal_parties import CmpAuthority
 from state import KeyState, look
 
@@ -32,30 +30,6 @@ from ukey_harness.world.counter import Counter
 
 PIN = "123456"
 ALL = int(os.environ.get("UKEY_POWERCUT_SEEDS", "1")) > 1
-
-
-class Host:
-    """The process in whose children racks and programs are cut; see renewal_host.py."""
-
-    def __init__(self, shim: Path) -> None:
-        program = Path(__file__).with_name("renewal_host.py")
-        self._process = subprocess.Popen(
-            [sys.executable, str(program)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "LD_PRELOAD": str(shim)},
-        )
-
-    def ask(self, **command: object) -> str:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-        return self._process.stdout.readline().strip()
-
-    def stop(self) -> None:
-        self._process.communicate(timeout=30)
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def _talk(raw: bytes, *, trusted: bool) -> None:
 
 def _talk_to(chip: Chip, talk: list[bytes]) -> None:
     exchanges: list[Exchange] = []
-    card = Card(chip, Epoch(), exchanges.append)
+    card = Card(chip, Epoch(), lambda exchange, *_: exchanges.append(exchange))
     card.power_on()
     for command in talk:
         before = _tries(chip)

@@ -282,7 +282,7 @@ def test_what_is_told_of_a_command_holds_no_secret(card: Card, keyring: Keyring)
     assert slot is not None
     assert slot.chip is not None
     told: list[Exchange] = []
-    card = Card(slot.chip, keyring._slots.epoch, told.append)
+    card = Card(slot.chip, keyring._slots.epoch, lambda exchange, *_: told.append(exchange))
     card.power_on()
     commands = [SELECT, b"\0\x20\0\x80\x08" + PIN, b"\0\x24\0\x80\x10" + PIN + PIN, GET, b"\0\xcb"]
     for command in commands:

@@ -223,7 +223,7 @@ def test_a_real_pcscd_tells_the_same(rack: Rack, plan: FaultPlan) -> None:
         plan.clear()
 
         def comes_back() -> bool:
-            """The link has to find its reader again, and pcscd the card."""
+            """Wait for the link to find its reader again, and pcscd the card."""
             return outcome(lambda: program.connect(name).transmit(SELECT)) == SCARD.S_SUCCESS
 
         assert within(10, comes_back)

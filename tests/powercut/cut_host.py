@@ -3,11 +3,13 @@
 It reads a command a line, JSON, and answers each with a line:
 
     {"rack": HOME, "stop": [STEP, TORN]}     serve HOME; killed at that step. "ready"
+                                             With "journal": PATH it keeps a journal there
     {"program": {…}, "send": N}              renew (see `_renew`); killed before message N.
                                              "killed" or "done", and how many it sent
     {"end": true}                            end the rack. "killed" if it was cut before, or "alive"
 
-Each is a child of this process, which has all imported already and no thread.
+Each is a child of this process, which has all imported already and no thread. The argument, if
+there is one, says how the racks are broken on purpose (sabotage.py).
 """
 
 import contextlib
@@ -18,9 +20,11 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import sabotage
 from cryptography import x509
 
 from ukey_client.renewal import renew
@@ -30,6 +34,7 @@ from ukey_emulator.rack.rack import Rack
 
 _shim = ctypes.CDLL(None)
 PIN = "123456"
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def _child(work: Callable[[int], object]) -> tuple[int, int]:
@@ -43,6 +48,7 @@ def _child(work: Callable[[int], object]) -> tuple[int, int]:
     with contextlib.suppress(BaseException):
         try:
             os.close(source)
+            _shim.prctl(_DIE_WITH_PARENT, signal.SIGKILL)
             work(sink)
             code = 0
         except BaseException:  # noqa: BLE001 - whatever it is, it ends this child
@@ -51,8 +57,9 @@ def _child(work: Callable[[int], object]) -> tuple[int, int]:
     os._exit(code)
 
 
-def _serve(home: str, step: int, *, torn: bool, sink: int) -> None:
-    _shim.cut_watch(os.fsencode(home), -1)
+def _serve(home: str, step: int, sink: int, *, torn: bool, journal: str | None) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    _shim.cut_watch(os.fsencode(home), os.open(journal, flags, 0o600) if journal else -1)
     with Rack(Path(home)):
         _shim.cut_at(step, torn)
         os.write(sink, b"ready")
@@ -81,11 +88,14 @@ def _was_killed(child: int) -> bool:
 def main() -> None:
     """Do what the lines say, until there are no more."""
     rack = 0
+    for how in sys.argv[1:]:
+        sabotage.ALL[how]()
     for line in sys.stdin:
         answer: Any
         match json.loads(line):
-            case {"rack": home, "stop": [step, torn]}:
-                rack, pipe = _child(lambda sink: _serve(home, step, torn=torn, sink=sink))
+            case {"rack": home, "stop": [step, torn], **more}:
+                serve = partial(_serve, home, step, torn=torn, journal=more.get("journal"))
+                rack, pipe = _child(serve)
                 answer = os.read(pipe, 10).decode()
                 os.close(pipe)
             case {"program": dict(words), "send": send}:
