@@ -285,8 +285,9 @@ def test_who_hangs_up_on_a_stream_takes_no_place(running: RackProcess) -> None:
 
 def test_pages_of_the_trace_leave_nothing_out() -> None:
     trace = Trace()
+    app = Application(Slots(), 7, "many")
     for _ in range(2_500):
-        trace.note(Application(Slots(), 7, "many"), "C_GetInfo", (), 0, 0.0)
+        trace.note(app, "C_GetInfo", (), 0, 0.0)
     assert [call["n"] for call in trace.since(1_999, 300)] == list(range(2_000, 2_300))
     assert len(trace.since(0)) == 2_500
     assert trace.since(2_500) == trace.since(1 << 53) == []

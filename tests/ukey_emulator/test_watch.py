@@ -56,8 +56,9 @@ class Terminal:
 
     def read(self) -> None:
         """Take what the program has written, if it has."""
-        ready, _, _ = select.select([self.master], [], [], 0.1)
-        if ready:
+        poll = select.poll()
+        poll.register(self.master, select.POLLIN)
+        if poll.poll(100):
             self.raw += os.read(self.master, 65536)
 
     @property

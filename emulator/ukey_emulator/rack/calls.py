@@ -82,8 +82,27 @@ class Face(Protocol):
         """End an application, its sessions and its login."""
 
 
-Told = Callable[[Any, str, bytes | memoryview, float], None]
+Told = Callable[[Any, str, bytes, float], None]
 """Hears of calls that `call` did not carry out: application, name, payload, seconds it took."""
+
+
+class Untold:
+    """What the trace has yet to be told of: no program waits for that.
+
+    The calls of a connection that it need not wait for, in their order; each is told before the
+    next call is carried out, or before the next one is waited for.
+    """
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+        self._calls: list[tuple[Any, str, bytes, float]] = []
+        self.note = self._calls.append
+
+    def tell(self) -> None:
+        """Tell of all that there is."""
+        for call in self._calls:
+            self._told(*call)
+        self._calls.clear()
 
 
 class Calls:
@@ -93,10 +112,10 @@ class Calls:
     begins a signature as an earlier one did, that is begun and made in one go.
     """
 
-    def __init__(self, face: Face, application: Any, told: Told) -> None:  # noqa: ANN401
+    def __init__(self, face: Face, application: Any, untold: Untold) -> None:  # noqa: ANN401
         self._face = face
         self._application = application
-        self._told = told
+        self._untold = untold
         self._promised: tuple[Function, bytes] | None = None
         self._signings: dict[bytes, Signing] = {}
 
@@ -105,12 +124,13 @@ class Calls:
         function = _PROMISED.get(number)
         if function is not None:
             request = payload.tobytes()
-            self._told(self._application, function.name, request, 0.0)
+            self._untold.note((self._application, function.name, request, 0.0))
             if self._promised is not None:
                 self._keep_promise()
             self._promised = function, request
         elif number in _RECALLED:
-            self._told(self._application, _RECALLED[number].name, payload, 0.0)
+            name = _RECALLED[number].name
+            self._untold.note((self._application, name, payload.tobytes(), 0.0))
         else:
             raise WireError(f"the module may not answer function number {number}")
 
@@ -130,6 +150,7 @@ class Calls:
                 if signed is not None:
                     return signed
                 self._keep_promise()
+            self._untold.tell()
             if function is None:
                 return bare_answer(_SETTLE, _OK)
             args = decode(function, payload)
@@ -170,5 +191,6 @@ class Calls:
         if signature is None:
             return None
         self._promised = None
-        self._told(self._application, _SIGN.name, payload, time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+        self._untold.note((self._application, _SIGN.name, payload.tobytes(), seconds))
         return encode(_SIGN, _OK, (signature,))

@@ -2,7 +2,7 @@
 
 import socket
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from ukey_emulator.cryptoki.wire import FRAME_LIMIT, HEADER, VERSION, WireError
@@ -57,11 +57,14 @@ def read_hello(payload: memoryview) -> Hello:
 
 
 def frames(
-    connection: socket.socket, working: Collection[object] = ()
+    connection: socket.socket,
+    working: Collection[object],
+    meanwhile: Callable[[], None],
 ) -> Iterator[tuple[int, memoryview]]:
     """Receive frames until the program hangs up: function number, payload.
 
-    `working` holds something while another connection's call is being carried out.
+    `working` holds something while another connection's call is being carried out. What can be done
+    `meanwhile` is done whenever the next frame has to be waited for.
 
     A payload is good until the next one is asked for. The next frame may only come when this one
     has been answered, or if this one is TOLD.
@@ -75,6 +78,7 @@ def frames(
             if len(room) > _MOST_ROOM:
                 room = memoryview(bytearray(_ROOM))
             begin = 0
+            meanwhile()
             got = lookout.receive(room)
             if not got:
                 return

@@ -142,16 +142,16 @@ def whole(values: Sequence[Any]) -> list[Any]:
     ]
 
 
-def shapes_of(name: str, payload: bytes | memoryview) -> Sequence[Any] | bytes:
+def shapes_of(name: str, payload: bytes) -> Sequence[Any] | bytes:
     """Give what is kept of a call that was told as it was sent."""
     if len(payload) > MOST_RAW:
         return _decoded(name, payload)
     if name in _WITH_DATA:
-        return bytes(payload[:_WORDS]).ljust(len(payload), b"\0")
-    return bytes(payload)
+        return payload[:_WORDS].ljust(len(payload), b"\0")
+    return payload
 
 
-def _decoded(name: str, payload: bytes | memoryview) -> list[Any]:
+def _decoded(name: str, payload: bytes) -> list[Any]:
     try:
         return shapes(name, decode(_NAMED[name], payload))
     except WireError:

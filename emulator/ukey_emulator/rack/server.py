@@ -9,7 +9,7 @@ from typing import Any
 from ukey_emulator.cryptoki.wire import WireError
 from ukey_emulator.door import Door, hang_up
 from ukey_emulator.epoch import Epoch
-from ukey_emulator.rack.calls import Calls, Face, Told
+from ukey_emulator.rack.calls import Calls, Face, Told, Untold
 from ukey_emulator.rack.frames import (
     HELLO,
     TOLD,
@@ -129,7 +129,8 @@ class ModuleServer:
     def _talk(self, connection: socket.socket) -> None:
         """Greet a program's thread, then answer its calls until it hangs up."""
         be_patient(connection)
-        incoming = frames(connection, self._working)
+        untold = Untold(self._told)
+        incoming = frames(connection, self._working, untold.tell)
         try:
             number, payload = next(incoming)
         except StopIteration:
@@ -143,8 +144,10 @@ class ModuleServer:
         try:
             brought = [self._epoch.descriptor] if self._epoch and hello.anchor else []
             socket.send_fds(connection, [bare_answer(HELLO, _OK)], brought)
-            self._answer_calls(connection, incoming, application)
+            calls = Calls(self._face, application.face_application, untold)
+            self._answer_calls(connection, incoming, calls, application)
         finally:
+            untold.tell()
             application.leave(connection)
             if hello.anchor:
                 self._end(hello.application_id)
@@ -170,9 +173,9 @@ class ModuleServer:
         self,
         connection: socket.socket,
         incoming: Iterator[tuple[int, memoryview]],
+        calls: Calls,
         application: _Application,
     ) -> None:
-        calls = Calls(self._face, application.face_application, self._told)
         send, working = connection.sendall, self._working
         for number, payload in incoming:
             if number & TOLD:

@@ -75,9 +75,7 @@ class Trace:
             Noted(number, time.time(), app, name, told, code, seconds, level, given, fault)
         )
 
-    def note_told(
-        self, app: Application, name: str, payload: bytes | memoryview, seconds: float
-    ) -> None:
+    def note_told(self, app: Application, name: str, payload: bytes, seconds: float) -> None:
         """Note a call that was answered with CKR_OK before it came here, as it was sent."""
         told = shapes_of(name, payload)
         self._entries.append((next(self._numbers), time.time(), app, name, told, 0, seconds))
