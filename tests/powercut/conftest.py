@@ -1,4 +1,4 @@
-"""The preloaded library, and where the helpers of other tests are."""
+"""The preloaded library, and where the programs of other tests are that these use too."""
 
 import sys
 from pathlib import Path

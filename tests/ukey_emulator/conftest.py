@@ -1,4 +1,4 @@
-"""A face with a key in its slot and programs that use it; the same key as a card."""
+"""A face with a key in its slot and programs that use it; the same key as a card; a whole rack."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +10,7 @@ from program import Program
 from ukey_emulator.card.card import Card
 from ukey_emulator.cryptoki.face import Face
 from ukey_emulator.rack.keyring import Keyring
+from ukey_emulator.remote import RackProcess, Remote
 from ukey_emulator.slots import Slots
 
 
@@ -49,3 +50,15 @@ def card(keyring: Keyring) -> Card:
 @pytest.fixture
 def piv(card: Card) -> PivProgram:
     return PivProgram(card)
+
+
+@pytest.fixture
+def rack() -> Iterator[RackProcess]:
+    with RackProcess.start() as running:
+        yield running
+
+
+@pytest.fixture
+def remote(rack: RackProcess) -> Iterator[Remote]:
+    with rack.remote() as connected:
+        yield connected

@@ -238,7 +238,7 @@ def test_events_are_a_stream_that_ends_and_leaves_the_connection_free() -> None:
         line.close()
         assert [event["event"] for event in remote.events(5)] == ["removed"]
         with Remote(rack_process.home) as again:
-            assert again._ask("events.follow", since=6, seconds=0) == {"last": 6, "told": 0}
+            assert again.ask("events.follow", since=6, seconds=0) == {"last": 6, "told": 0}
             assert again.keys() == []
 
 

@@ -8,25 +8,12 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ukey_emulator import module_path
 from ukey_emulator.remote import RackProcess, Remote, RemoteError
-
-
-@pytest.fixture
-def rack() -> Iterator[RackProcess]:
-    with RackProcess.start() as running:
-        yield running
-
-
-@pytest.fixture
-def remote(rack: RackProcess) -> Iterator[Remote]:
-    with rack.remote() as connected:
-        yield connected
 
 
 def control(home: Path) -> socket.socket:

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -131,18 +130,6 @@ def test_what_is_done_to_a_key_is_done_where_it_is(two: Keyring, program: Progra
 
 
 # Through the control port and the commands, with the module
-
-
-@pytest.fixture
-def rack() -> Iterator[RackProcess]:
-    with RackProcess.start() as running:
-        yield running
-
-
-@pytest.fixture
-def remote(rack: RackProcess) -> Iterator[Remote]:
-    with rack.remote() as connected:
-        yield connected
 
 
 def ukey(rack: RackProcess, *words: str, code: int = 0) -> str:

@@ -496,12 +496,6 @@ def rack(tmp_path: Path) -> Iterator[RackProcess]:
         yield running
 
 
-@pytest.fixture
-def remote(rack: RackProcess) -> Iterator[Remote]:
-    with rack.remote() as connected:
-        yield connected
-
-
 def ukey(rack: RackProcess, *arguments: str) -> str:
     done = CliRunner().invoke(key_commands, [*arguments, "--home", str(rack.home)])
     assert done.exit_code == 0, done.output

@@ -22,7 +22,7 @@ from program import PIN, ROOM
 from rich.console import Console
 
 from ukey_emulator.cli.screen import View, screen
-from ukey_emulator.remote import RackProcess, Remote, SlotStatus, Status
+from ukey_emulator.remote import FaultInfo, RackProcess, Remote, SlotStatus, Status
 from ukey_emulator.terms import CKU
 
 UKEY = Path(sys.executable).with_name("ukey")
@@ -107,18 +107,6 @@ def terminal(*words: str, lines: int = 30, columns: int = 200) -> Iterator[Termi
         yield made
     finally:
         made.close()
-
-
-@pytest.fixture
-def rack() -> Iterator[RackProcess]:
-    with RackProcess.start() as running:
-        yield running
-
-
-@pytest.fixture
-def remote(rack: RackProcess) -> Iterator[Remote]:
-    with rack.remote() as connected:
-        yield connected
 
 
 def test_a_rack_of_its_own(tmp_path: Path) -> None:
@@ -267,8 +255,8 @@ def test_faults_that_are_armed_and_have_fired() -> None:
     }
     status: Status = {"home": "/home", "keys": 1, "programs": 0, "calls": 0, "slots": [slot]}
     members = {"name": "third", "function": "C_Sign", "at": 3, "hang": True}
-    fault = {"name": "third", "members": members, "met": 4, "fired": 1, "waiting": 1}
-    calm = {"name": "calm", "members": {"name": "calm"}, "met": 0, "fired": 0, "waiting": 0}
+    fault = FaultInfo("third", members, met=4, fired=1, waiting=1)
+    calm = FaultInfo("calm", {"name": "calm"}, met=0, fired=0, waiting=0)
     console = Console(width=120, height=12, record=True, file=io.StringIO())
     console.print(screen(View(status, faults=[fault, calm]), console.height))
     text = console.export_text()

@@ -1,14 +1,13 @@
 """What a rack looks like in a terminal: from what the control port tells, to a screen or lines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ukey_emulator.remote import Call, Pin, SlotStatus, Status, Use
+from ukey_emulator.remote import Call, FaultInfo, Pin, SlotStatus, Status, Use
 
 _LOW = 3  # tries that are few
 _MOST_FAULTS = 6  # that are shown
@@ -20,14 +19,14 @@ _GOOD = ("CKR_OK", "SW_9000")
 class View:
     """What is shown at one moment.
 
-    `rate` is calls per second, `faults` are those that are armed, as the control port tells of
-    them, `log` is what the rack complains of.
+    `rate` is calls per second, `faults` are those that are armed, `log` is what the rack complains
+    of.
     """
 
     status: Status
     rate: float = 0.0
     calls: Sequence[Call] = ()
-    faults: Sequence[Mapping[str, Any]] = ()
+    faults: Sequence[FaultInfo] = ()
     log: Sequence[str] = field(default_factory=tuple)
 
 
@@ -100,15 +99,14 @@ def call_line(call: Call) -> Text:
     return text
 
 
-def fault_line(fault: Mapping[str, Any]) -> Text:
+def fault_line(fault: FaultInfo) -> Text:
     """Tell of a fault in one line: what it was told in, how often it has happened."""
     text = Text(no_wrap=True, overflow="ellipsis")
-    fired = fault["fired"]
-    text.append(f"fault {_plain(fault['name'])} ", style="bold red" if fired else "bold")
-    text.append(f"fired {fired:,} of {fault['met']:,}")
-    if fault["waiting"]:
-        text.append(f", {_counted(fault['waiting'], 'call')} hanging", style="bold red")
-    members = (f"{name} = {value}" for name, value in fault["members"].items() if name != "name")
+    text.append(f"fault {_plain(fault.name)} ", style="bold red" if fault.fired else "bold")
+    text.append(f"fired {fault.fired:,} of {fault.met:,}")
+    if fault.waiting:
+        text.append(f", {_counted(fault.waiting, 'call')} hanging", style="bold red")
+    members = (f"{name} = {value}" for name, value in fault.members.items() if name != "name")
     text.append(_plain(f"  {', '.join(members)}"), style="dim")
     return text
 

@@ -23,7 +23,6 @@ from .screen import View, fault_line, headline, screen, slot_line
 _TICK = 0.5  # seconds between looks
 _SHOWN_CALLS = 30
 _SHOWN_LOG = 4
-_FAULTS = "fault.list"
 
 
 class Complaints(logging.Handler):
@@ -43,7 +42,6 @@ class Watch:
 
     def __init__(self, remote: Remote, complaints: Complaints | None = None) -> None:
         self._remote = remote
-        self._has_faults = _FAULTS in remote.hello().commands
         self._log = complaints.lines if complaints else deque[str]()
         self._calls = 0
         self._looked = 0.0
@@ -54,9 +52,8 @@ class Watch:
         now, calls = time.monotonic(), status["calls"]
         rate = (calls - self._calls) / (now - self._looked) if self._looked else 0.0
         self._calls, self._looked = calls, now
-        last = self._remote.calls(max(0, calls - _SHOWN_CALLS), _SHOWN_CALLS)
-        faults = self._remote.ask(_FAULTS) if self._has_faults else ()
-        return View(status, rate, last, faults, tuple(self._log))
+        last = self._remote.trace(max(0, calls - _SHOWN_CALLS), _SHOWN_CALLS)
+        return View(status, rate, last, self._remote.faults(), tuple(self._log))
 
 
 def watch(remote: Remote, complaints: Complaints | None = None) -> None:

@@ -24,8 +24,8 @@ def commands(rack: "Rack") -> dict[str, Command]:
     """Give what a rack can be told: by its name what carries it out, and its arguments.
 
     To add a command: an entry here, a row in CONTROL.md, a method of Remote, an option or command
-    in cli.py. What it gives may be anything that JSON holds, or a dataclass; to refuse it raises
-    RackError with one of the codes of CONTROL.md.
+    in the folder `cli`. What it gives may be anything that JSON holds, or a dataclass; to refuse it
+    raises RackError with one of the codes of CONTROL.md.
     """
     keys = rack.keys
     return {

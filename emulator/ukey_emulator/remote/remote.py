@@ -1,19 +1,16 @@
-"""The control port from the other side: drive a rack, or run one of your own."""
+"""A connection to the control port of a rack."""
 
 import contextlib
 import json
 import os
-import shutil
 import socket
 import struct
-import subprocess
-import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, Self, TypedDict, TypeVar
+from typing import Any, Self, TypeVar
+
+from .told import Call, Event, FaultInfo, KeyInfo, PadInfo, RackInfo, SnapshotInfo, Status
 
 Info = TypeVar("Info")
 
@@ -21,7 +18,7 @@ _VERSION = 1  # of the control port, see rack/CONTROL.md
 _PATIENCE = 30.0  # seconds that an answer may take
 _CONNECTING = struct.pack("@ll", 30, 0)  # timeval
 _PAGE = 1_000  # calls or events in one answer
-_MEMBERS = {"returns": "return", "return_": "return", "from_": "from"}
+_MEMBERS = {"returns": "return", "from_": "from"}  # words of Python's own
 _SPELL = 10  # seconds after which a stream that is quiet shows that the rack still lives
 
 
@@ -34,135 +31,6 @@ class RemoteError(Exception):
     def __init__(self, message: str, code: str = "gone") -> None:
         super().__init__(message)
         self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class KeyInfo:
-    """A key of the rack; `slot` is the number of the slot that it is in, or belongs into.
-
-    `profile` is the name of the profile that it was made by.
-    """
-
-    name: str
-    label: str
-    serial: str
-    slot: int
-    plugged: bool
-    profile: str
-
-
-@dataclass(frozen=True, slots=True)
-class PadInfo:
-    """The PIN pad of a key: how much is still to be typed, and whether a call waits for it."""
-
-    key: str
-    queued: int
-    asking: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotInfo:
-    """A snapshot: the name and serial number of the key that it is of, and when it was taken."""
-
-    name: str
-    key: str
-    serial: str
-    made: str
-
-
-@dataclass(frozen=True, slots=True)
-class FaultInfo:
-    """A fault that is armed: its words, what it has met, where it happened, what hangs in it."""
-
-    name: str
-    members: dict[str, Any]
-    met: int
-    fired: int
-    waiting: int
-
-
-@dataclass(frozen=True, slots=True)
-class RackInfo:
-    """A rack: the version of its control port, its release and folder, and what it can do.
-
-    `commands` says of each command what its arguments may be.
-    """
-
-    version: int
-    release: str
-    home: str
-    commands: dict[str, dict[str, str]]
-
-
-class Pin(TypedDict):
-    """How many tries a PIN has left, of how many."""
-
-    left: int
-    tries: int
-
-
-class Use(TypedDict):
-    """A program with sessions on a key; `login` is user, SO or None."""
-
-    pid: int
-    program: str
-    sessions: int
-    login: str | None
-
-
-class SlotStatus(TypedDict):
-    """A slot: `name` is that of the key it is for, `key` of the one in it, None where none is."""
-
-    slot: int
-    name: str
-    key: str | None
-    reader: str | None
-    label: str | None
-    serial: str | None
-    user: Pin | None
-    so: Pin | None
-    programs: list[Use]
-    card: bool
-
-
-class Status(TypedDict):
-    """A rack as it is now; `keys` and `programs` are how many, `calls` how many so far."""
-
-    home: str
-    keys: int
-    programs: int
-    calls: int
-    slots: list[SlotStatus]
-
-
-class Call(TypedDict):
-    """A call of a program (`pid`, `program`) or a command of a card; `us` is microseconds.
-
-    `key` is the name of the key that it went to, if that is known; `results` are there at the
-    level `traffic` alone.
-    """
-
-    n: int
-    time: float
-    pid: int
-    program: str
-    key: str | None
-    function: str
-    arguments: dict[str, Any]
-    rv: str
-    us: int
-    results: NotRequired[dict[str, Any]]
-
-
-class Event(TypedDict):
-    """What became of a key: `event` is added, plugged, unplugged or removed."""
-
-    n: int
-    time: float
-    event: str
-    key: str
-    slot: int
-    serial: str | None
 
 
 class Remote:
@@ -210,11 +78,17 @@ class Remote:
 
     def hello(self) -> RackInfo:
         """Ask the rack what it is and what it can do."""
-        return _known(RackInfo, self._ask("hello"))
+        return _known(RackInfo, self.ask("hello"))
+
+    def ask(self, command: str, **arguments: object) -> Any:  # noqa: ANN401 - whatever JSON holds
+        """Have any command of the control port carried out; `hello` tells which there are."""
+        with self._lock:
+            self._send(command, arguments)
+            return self._receive()["result"]
 
     def keys(self) -> list[KeyInfo]:
         """List the keys of the rack."""
-        return [_known(KeyInfo, key) for key in self._ask("key.list")]
+        return [_known(KeyInfo, key) for key in self.ask("key.list")]
 
     def new_key(
         self,
@@ -236,7 +110,7 @@ class Remote:
         if str(profile).endswith(".toml"):
             profile = Path(profile).absolute()  # the rack may stand in another folder
         wanted = {"label": label, "pin": pin, "so_pin": so_pin, "tries": tries}
-        told = self._ask(
+        told = self.ask(
             "key.new",
             name=name,
             initialized=initialized,
@@ -248,61 +122,61 @@ class Remote:
     def plug(self, name: str, slot: int | None = None) -> KeyInfo:
         """Plug a key in, into the slot of that number or else its own."""
         wanted = {} if slot is None else {"slot": slot}
-        return _known(KeyInfo, self._ask("key.plug", name=name, **wanted))
+        return _known(KeyInfo, self.ask("key.plug", name=name, **wanted))
 
     def unplug(self, name: str) -> KeyInfo:
         """Pull a key out."""
-        return _known(KeyInfo, self._ask("key.unplug", name=name))
+        return _known(KeyInfo, self.ask("key.unplug", name=name))
 
     def remove(self, name: str) -> None:
         """Delete a key for good."""
-        self._ask("key.remove", name=name)
+        self.ask("key.remove", name=name)
 
     def new_key_from(
         self, snapshot: str, *, name: str | None = None, label: str | None = None
     ) -> KeyInfo:
         """Make a key that is as a snapshot is, but for its serial number, and plug it in."""
-        return _known(KeyInfo, self._ask("key.new_from", snapshot=snapshot, name=name, label=label))
+        return _known(KeyInfo, self.ask("key.new_from", snapshot=snapshot, name=name, label=label))
 
     def reset(self, name: str) -> KeyInfo:
         """Have a key be as it left the factory; for programs it is a pull and a plug."""
-        return _known(KeyInfo, self._ask("key.reset", name=name))
+        return _known(KeyInfo, self.ask("key.reset", name=name))
 
     def enter_pin(self, name: str, pin: str) -> PadInfo:
         """Type a PIN on the pad of a key, for the call that asks for one, now or next."""
-        return _known(PadInfo, self._ask("pad.enter", name=name, pin=pin))
+        return _known(PadInfo, self.ask("pad.enter", name=name, pin=pin))
 
     def press(self, name: str, button: str) -> PadInfo:
         """Press `cancel` on the pad of a key, or let its time run out: `timeout`."""
-        return _known(PadInfo, self._ask("pad.press", name=name, button=button))
+        return _known(PadInfo, self.ask("pad.press", name=name, button=button))
 
     def pad(self, name: str) -> PadInfo:
         """Tell of the pad of a key."""
-        return _known(PadInfo, self._ask("pad.show", name=name))
+        return _known(PadInfo, self.ask("pad.show", name=name))
 
     def snapshot(self, name: str, snapshot: str | None = None) -> SnapshotInfo:
         """Copy a key as it is now, under a name; NAME-1, NAME-2… if none is given."""
-        return _known(SnapshotInfo, self._ask("key.snapshot", name=name, snapshot=snapshot))
+        return _known(SnapshotInfo, self.ask("key.snapshot", name=name, snapshot=snapshot))
 
     def rewind(self, name: str, snapshot: str | None = None) -> KeyInfo:
         """Put a key back into a snapshot's state, its own newest if none is given.
 
         For programs it is a pull and a plug.
         """
-        return _known(KeyInfo, self._ask("key.rewind", name=name, snapshot=snapshot))
+        return _known(KeyInfo, self.ask("key.rewind", name=name, snapshot=snapshot))
 
     def snapshots(self) -> list[SnapshotInfo]:
         """List the snapshots, the oldest first."""
-        return [_known(SnapshotInfo, each) for each in self._ask("snapshot.list")]
+        return [_known(SnapshotInfo, each) for each in self.ask("snapshot.list")]
 
     def remove_snapshot(self, name: str) -> None:
         """Delete a snapshot for good; keys made from it stay."""
-        self._ask("snapshot.remove", name=name)
+        self.ask("snapshot.remove", name=name)
 
     def add_fault(self, **members: object) -> FaultInfo:
         """Arm a fault: CONTROL.md tells its members; `returns` and `from_` stand for Python's."""
         told = {_MEMBERS.get(member, member): value for member, value in members.items()}
-        return _known(FaultInfo, self._ask("fault.add", **told))
+        return _known(FaultInfo, self.ask("fault.add", **told))
 
     def load_faults(self, plan: Path | str) -> list[FaultInfo]:
         """Arm the faults of a plan in TOML, by its path or its text: all of them or none."""
@@ -310,51 +184,42 @@ class Remote:
             text = plan.read_text(encoding="utf-8") if isinstance(plan, Path) else plan
         except (OSError, UnicodeDecodeError) as error:
             raise RemoteError(f"the plan cannot be read: {error}", "bad_argument") from error
-        return [_known(FaultInfo, each) for each in self._ask("fault.load", plan=text)]
+        return [_known(FaultInfo, each) for each in self.ask("fault.load", plan=text)]
 
     def faults(self) -> list[FaultInfo]:
         """List the faults that are armed."""
-        return [_known(FaultInfo, each) for each in self._ask("fault.list")]
+        return [_known(FaultInfo, each) for each in self.ask("fault.list")]
 
     def clear_faults(self, name: str | None = None) -> list[FaultInfo]:
         """Disarm a fault, or all; give how they ended."""
-        return [_known(FaultInfo, each) for each in self._ask("fault.clear", name=name)]
+        return [_known(FaultInfo, each) for each in self.ask("fault.clear", name=name)]
 
     def release(self, name: str | None = None) -> int:
         """Let the calls go on that hang in a fault, or in any; give how many."""
-        return int(self._ask("fault.release", name=name))
-
-    def ask(self, command: str, **arguments: object) -> Any:  # noqa: ANN401 - whatever JSON holds
-        """Have any command of the control port carried out; `hello` tells which there are."""
-        return self._ask(command, **arguments)
+        return int(self.ask("fault.release", name=name))
 
     def status(self) -> Status:
         """Tell what the rack looks like now: slots, keys, PIN tries, who is logged in."""
-        told: Status = self._ask("rack.status")
+        told: Status = self.ask("rack.status")
         return told
 
-    def trace(self, since: int = 0) -> list[Call]:
-        """Give the calls that the rack has seen after number `since`."""
-        return self._pages("trace", since)
-
-    def calls(self, since: int, most: int) -> list[Call]:
-        """Give at most so many calls after number `since`, 1,000 at the most."""
-        found: list[Call] = self._ask("trace", since=since, most=most)
-        return found
+    def trace(self, since: int = 0, most: int | None = None) -> list[Call]:
+        """Give the calls that the rack has seen after number `since`, at most so many if told."""
+        return self._pages("trace", since, most)
 
     def trace_exactly(self, exact: bool = True) -> None:  # noqa: FBT001, FBT002 - a switch
         """Have each call in the trace once it has returned, at the price of slower calls; or not.
 
         Otherwise what the module answers from memory comes with the next call of its thread.
         """
-        self._ask("trace.exact", exact=exact)
+        self.ask("trace.exact", exact=exact)
 
     def trace_level(self, level: str | None = None) -> str:
         """Switch how much the trace tells, `calls` or `traffic`, if told; give what holds.
 
         At `traffic` the trace tells PINs, keys, data and results, and calls are slower.
         """
-        return str(self._ask("trace.level", **({} if level is None else {"level": level})))
+        return str(self.ask("trace.level", **({} if level is None else {"level": level})))
 
     def events(self, since: int = 0) -> list[Event]:
         """Give what became of the keys after number `since`."""
@@ -383,14 +248,16 @@ class Remote:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _pages(self, command: str, since: int) -> list[Any]:
+    def _pages(self, command: str, since: int, most: int | None = None) -> list[Any]:
         found: list[Any] = []
-        while True:
-            page = self._ask(command, since=since, most=_PAGE)
+        while most is None or len(found) < most:
+            wanted = _PAGE if most is None else min(_PAGE, most - len(found))
+            page = self.ask(command, since=since, most=wanted)
             found += page
-            if len(page) < _PAGE:
-                return found
+            if len(page) < wanted:
+                break
             since = page[-1]["n"]
+        return found
 
     def _follow(self, command: str, since: int) -> Iterator[Any]:
         """Follow over a connection of its own, so that this one stays free for questions."""
@@ -400,11 +267,6 @@ class Remote:
                 while "next" in (answer := line._receive()):  # noqa: SLF001
                     since = answer["next"]["n"]
                     yield answer["next"]
-
-    def _ask(self, command: str, **arguments: object) -> Any:  # noqa: ANN401 - whatever JSON holds
-        with self._lock:
-            self._send(command, arguments)
-            return self._receive()["result"]
 
     def _send(self, command: str, arguments: Mapping[str, object]) -> None:
         request = {"version": _VERSION, "command": command, "arguments": arguments}
@@ -439,69 +301,3 @@ class Remote:
 def _known(kind: type[Info], told: dict[str, Any]) -> Info:
     """Take what we know; a newer rack of this version may tell more."""
     return kind(**{name: told[name] for name in kind.__annotations__ if name in told})
-
-
-class RackProcess:
-    """A rack in a process of its own, which ends with this one.
-
-    Make one with `start`, end it with `stop` or as a context manager. Without a home of yours it
-    gets a private one, which is deleted at the end. `pid` is its process.
-    """
-
-    def __init__(self, home: Path, process: "subprocess.Popen[bytes]", *, private: bool) -> None:
-        self.home = home
-        self.pid = process.pid
-        self._process = process
-        self._private = private
-
-    @classmethod
-    def start(cls, home: Path | None = None) -> Self:
-        """Start a rack and wait until it listens; RemoteError if it does not come up."""
-        private = home is None
-        folder = Path(tempfile.mkdtemp(prefix="ukey-")) if home is None else home
-        # The rack ends when its standard input does, so that it never outlives this process.
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "ukey_emulator.rack",
-                str(folder),
-                "passing" if private else "lasting",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        rack = cls(folder, process, private=private)
-        assert process.stdout is not None  # noqa: S101 - for the type checker
-        if process.stdout.readline().strip() != b"ready":
-            rack.stop()
-            raise RemoteError(f"the rack at {folder} did not come up; see its message above")
-        return rack
-
-    @property
-    def readers_socket(self) -> Path:
-        """Where its readers are: what PCSCLITE_CSOCK_NAME says to programs."""
-        return self.home.absolute() / "pcscd.comm"
-
-    def remote(self) -> Remote:
-        """Connect to its control port."""
-        return Remote(self.home)
-
-    def stop(self) -> None:
-        """End the rack, and delete its home if that is private."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(timeout=10)
-        if self._private:
-            shutil.rmtree(self.home, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
