@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 from rack_watch import within
 
 from ukey_emulator import module_path
+from ukey_emulator.faults.reading import MEMBERS
 from ukey_emulator.remote import RackProcess, Remote, RemoteError
 
 PLAN = """
@@ -65,6 +67,12 @@ def ukey(rack: RackProcess, *arguments: str) -> "subprocess.CompletedProcess[str
         check=False,
         timeout=60,
     )
+
+
+def test_each_door_takes_the_members_that_a_plan_has(rack: RackProcess, remote: Remote) -> None:
+    assert set(remote.hello().commands["fault.add"]) == set(MEMBERS)
+    told = ukey(rack, "fault", "add", "--help").stdout
+    assert {word[2:] for word in re.findall("--[a-z]+", told)} >= set(MEMBERS)
 
 
 def test_the_second_signature_fails_and_only_that(remote: Remote, key: Any) -> None:

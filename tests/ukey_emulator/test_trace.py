@@ -98,7 +98,7 @@ def test_all_of_it_is_told_at_traffic_and_that_it_was_asked_for(
 ) -> None:
     work(program)
     before = rack.trace.last
-    assert rack.trace_level("traffic") == "traffic"
+    assert rack.tracing.level("traffic") == "traffic"
     session = program.open()  # the login is gone with the last session
     program.C_Login(session, CKU.USER, PIN)
     program.C_GenerateRandom(session, 8)
@@ -111,7 +111,7 @@ def test_all_of_it_is_told_at_traffic_and_that_it_was_asked_for(
         ],
         True,
     )
-    assert rack.trace_level("calls") == "calls"
+    assert rack.tracing.level("calls") == "calls"
     program.C_Logout(session)
     program.C_Login(session, CKU.USER, PIN)
     switched, opened, login, random, create, back, _, blank = rack.trace.since(before)
@@ -133,7 +133,7 @@ def test_a_card_is_told_whole_at_traffic(rack: Rack) -> None:
     card.power_on()
     verify = b"\x00\x20\x00\x80\x08123456\xff\xff"
     card.transmit(verify)
-    rack.trace_level("traffic")
+    rack.tracing.level("traffic")
     answer = card.transmit(verify)
     blank, _, whole = rack.trace.since(0)
     assert (blank["key"], whole["key"]) == ("mine", "mine")

@@ -11,6 +11,7 @@ from operator import xor
 
 from ukey_emulator.chip import Chip, PinRefusal, Refusal
 from ukey_emulator.epoch import Epoch
+from ukey_emulator.faults import Dropped
 from ukey_emulator.profiles.timing import seconds_of
 from ukey_emulator.slots import Slots
 from ukey_emulator.terms import CKR
@@ -153,7 +154,8 @@ class Card:
             seconds = time.perf_counter() - begun
             told = _exchange(command, ended.data, ended.sw, seconds)
             self._watcher(replace(told, fault=ended.faults), command, ended.data)
-        ended.refuse_dropped()
+        if ended.dropped:
+            raise Dropped(ended.faults)
         return ended.data + ended.sw.to_bytes(2)
 
     def _work(self, command: bytes) -> tuple[bytes, int]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ukey_emulator.chip import Chip
-from ukey_emulator.faults import Caller, Dropped, Fault, Meeting, What, Where
+from ukey_emulator.faults import Caller, Fault, Meeting, What, Where, turned
 from ukey_emulator.slots import Slot, Slots
 from ukey_emulator.terms.operations import COMMANDS
 
@@ -24,17 +24,12 @@ Answer = tuple[bytes, int]
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command has ended: data and status word, and the faults that happened to it."""
+    """How a command has ended: its answer, the faults that happened to it, and if to nobody."""
 
     data: bytes
     sw: int
     faults: str
     dropped: bool
-
-    def refuse_dropped(self) -> None:
-        """Raise Dropped where a fault drops the connection to the card."""
-        if self.dropped:
-            raise Dropped(f"{self.faults} dropped the connection")
 
 
 class CardFaults:
@@ -76,12 +71,7 @@ class CardFaults:
         return Ended(data, sw, caller.faults, dropped)
 
     def _go(self, command: bytes, slot: Slot | None, fired: tuple[Fault, ...]) -> Answer:
-        fault = None
-        for each in fired:
-            if each.what.waits:
-                self.plan.wait(each, lambda: slot is None or slot.chip is self._chip)
-            else:
-                fault = each
+        fault = self.plan.wait_all(fired, lambda: slot is None or slot.chip is self._chip)
         if fault is None or slot is None:
             return self._work(command)
         return self._happen(command, slot, fault)
@@ -105,8 +95,4 @@ class CardFaults:
         if fault.what is What.PULL:
             self._slots.puller(slot, self._chip)
             return b"", SW.NO_PRECISE_DIAGNOSIS
-        if fault.what is What.CORRUPT and data:
-            turned = bytearray(data)
-            turned[len(turned) // 2] ^= 1
-            data = bytes(turned)
-        return data, sw
+        return turned(data) if fault.what is What.CORRUPT else data, sw

@@ -170,7 +170,7 @@ class Face:
         told = {"fault": ended.faults} if ended.faults else {}
         self._watcher(application, name, arguments, ended.code, seconds, ended.results, **told)
         if ended.dropped:
-            raise Dropped(f"{ended.faults} dropped the connection")
+            raise Dropped(ended.faults)
         return ended.code, ended.results
 
     def keep_promise(

@@ -6,14 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ukey_emulator.chip import Chip, Refusal
-from ukey_emulator.faults import (
-    Caller,
-    Fault,
-    FunctionWords,
-    Meeting,
-    What,
-    Where,
-)
+from ukey_emulator.faults import Caller, Fault, FunctionWords, Meeting, What, Where, turned
 from ukey_emulator.slots import Slot, Slots
 from ukey_emulator.terms import CKR
 
@@ -182,12 +175,7 @@ class CallFaults:
         return session.slot if session is not None and there else None
 
     def _go(self, call: _Call, fired: tuple[Fault, ...]) -> Answer:
-        fault = None
-        for each in fired:
-            if each.what.waits:
-                self._plan.wait(each, call.goes_on)
-            else:
-                fault = each
+        fault = self._plan.wait_all(fired, call.goes_on)
         if not call.goes_on():
             return _overtaken(call.name, call.work())
         return call.work() if fault is None else self._happen(call, fault)
@@ -292,10 +280,8 @@ def _turned(output: Any) -> Any:  # noqa: ANN401 - whatever a function gives
     match output:
         case int():
             return output ^ _TURNED
-        case bytes() if output:
-            turned = bytearray(output)
-            turned[len(turned) // 2] ^= 1
-            return bytes(turned)
+        case bytes():
+            return turned(output)
         case [int(), *_]:
             middle = len(output) // 2
             return [*output[:middle], output[middle] ^ _TURNED, *output[middle + 1 :]]

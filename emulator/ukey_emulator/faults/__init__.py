@@ -1,7 +1,7 @@
 """Fault plans: named, counted, deterministic."""
 
 from .caller import Caller
-from .fault import Fault, Meeting, What, Where
+from .fault import Fault, Meeting, What, Where, turned
 from .plan import Dropped, FaultInfo, FaultPlan
 from .reading import FaultError, read, read_plan
 from .words import STEPS, FunctionWords, Words
@@ -21,4 +21,5 @@ __all__ = [
     "Words",
     "read",
     "read_plan",
+    "turned",
 ]

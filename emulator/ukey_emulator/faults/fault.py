@@ -99,3 +99,9 @@ class Fault:
         """Draw a number from 0 to 1: always the same for this seed, name and place in the row."""
         drawn = hashlib.sha256(f"{self.seed}:{self.name}:{count}".encode()).digest()
         return int.from_bytes(drawn[:8]) / _DRAWS
+
+
+def turned(output: bytes) -> bytes:
+    """Give an output with one bit of it turned, in its middle: what `corrupt` does."""
+    middle = len(output) // 2
+    return output[:middle] + bytes([output[middle] ^ 1]) + output[middle + 1 :] if output else b""

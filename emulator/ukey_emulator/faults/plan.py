@@ -16,7 +16,10 @@ _LOOK = 0.2  # seconds between looks whether anybody still waits for a call that
 
 
 class Dropped(ConnectionError):  # noqa: N818 - a connection that is dropped is what it is
-    """A fault breaks the connection that the call came by."""
+    """Faults break the connection that the call came by: those of these names."""
+
+    def __init__(self, names: str) -> None:
+        super().__init__(f"{names} dropped the connection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,16 @@ class FaultPlan:
                     self._changed.wait(left)
             finally:
                 armed.waiting -= deadline is None
+
+    def wait_all(
+        self, fired: tuple[Fault, ...], goes_on: Callable[[], bool] = lambda: True
+    ) -> Fault | None:
+        """Wait as those say that make a call wait; give the one that decides its end, if any."""
+        for fault in fired:
+            if not fault.what.waits:
+                return fault
+            self.wait(fault, goes_on)
+        return None
 
     def wake(self) -> None:
         """Have those that wait look whether they still should."""

@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+GREATEST = (1 << 53) - 1
+"""The greatest whole number that all readers of JSON can count to (RFC 8259 §6)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Text:

@@ -1,14 +1,16 @@
 """The commands of the control port, an entry for each; CONTROL.md tells of them, in this order."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from .arguments import Flag, Number, Text
+from .events import Events
 from .faults import RackFaults
+from .keyring import Keyring
+from .pads import Pads
 from .requests import Command, numbered
-from .status import status
-
-if TYPE_CHECKING:
-    from .rack import Rack
+from .status import StatusInfo
+from .trace import Trace
+from .tracing import Tracing
 
 # What each of these is in all detail, whoever carries the command out says.
 _KEY = Text(64, required=True)
@@ -20,14 +22,22 @@ _PIN = Text(64)
 _SLOT = Number(0, 65535)
 
 
-def commands(rack: "Rack") -> dict[str, Command]:
+def commands(
+    keys: Keyring,
+    pads: Pads,
+    *,
+    faults: RackFaults,
+    trace: Trace,
+    tracing: Tracing,
+    events: Events,
+    status: Callable[[], StatusInfo],
+) -> dict[str, Command]:
     """Give what a rack can be told: by its name what carries it out, and its arguments.
 
     To add a command: an entry here, a row in CONTROL.md, a method of Remote, an option or command
     in the folder `cli`. What it gives may be anything that JSON holds, or a dataclass; to refuse it
     raises RackError with one of the codes of CONTROL.md.
     """
-    keys = rack.keys
     return {
         "key.list": Command(keys.list),
         "key.new": Command(
@@ -51,15 +61,15 @@ def commands(rack: "Rack") -> dict[str, Command]:
         "key.rewind": Command(keys.rewind, {"name": _KEY, "snapshot": _NEW_SNAPSHOT}),
         "key.reset": Command(keys.reset, {"name": _KEY}),
         "key.remove": Command(keys.remove, {"name": _KEY}),
-        "pad.enter": Command(rack.pads.enter, {"name": _KEY, "pin": Text(255, required=True)}),
-        "pad.press": Command(rack.pads.press, {"name": _KEY, "button": Text(16, required=True)}),
-        "pad.show": Command(rack.pads.show, {"name": _KEY}),
-        **RackFaults(rack.slots.faults, keys).commands(),
+        "pad.enter": Command(pads.enter, {"name": _KEY, "pin": Text(255, required=True)}),
+        "pad.press": Command(pads.press, {"name": _KEY, "button": Text(16, required=True)}),
+        "pad.show": Command(pads.show, {"name": _KEY}),
+        **faults.commands(),
         "snapshot.list": Command(keys.snapshots),
         "snapshot.remove": Command(keys.remove_snapshot, {"name": _SNAPSHOT}),
-        "rack.status": Command(lambda: status(rack)),
-        **numbered("trace", rack.trace.since),
-        "trace.exact": Command(rack.trace_exactly, {"exact": Flag(required=True)}),
-        "trace.level": Command(rack.trace_level, {"level": Text(16)}),
-        **numbered("events", rack.events.since),
+        "rack.status": Command(status),
+        **numbered("trace", trace.since),
+        "trace.exact": Command(tracing.exactly, {"exact": Flag(required=True)}),
+        "trace.level": Command(tracing.level, {"level": Text(16)}),
+        **numbered("events", events.since),
     }

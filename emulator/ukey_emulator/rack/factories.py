@@ -67,8 +67,7 @@ class Factories:
         pins = _pins(order, profile)
         serial = draw(profile.identity)
         label = order.label or profile.label.filled(serial)
-        if len(label.encode()) > _LABEL_BYTES:
-            raise RackError(f"the label has more than {_LABEL_BYTES} bytes of UTF-8", BAD_ARGUMENT)
+        check_label(label)
         if order.initialized and profile.content:
             image = copying.another(self._image(profile, pins), lambda _: serial, label)
             return Chip.of(path, copying.remember_factory(image), lasting=self._lasting)
@@ -124,6 +123,12 @@ class Factories:
                 pins.user.encode(), pins.so.encode(), pins.tries, pins.so_tries, left
             )
         return self._factories[name]
+
+
+def check_label(label: str) -> None:
+    """Refuse a label that no token can have (PKCS#11 3.2 §3.2, CK_TOKEN_INFO)."""
+    if len(label.encode()) > _LABEL_BYTES:
+        raise RackError(f"the label has more than {_LABEL_BYTES} bytes of UTF-8", BAD_ARGUMENT)
 
 
 def _profile(order: Order) -> Profile:

@@ -6,14 +6,13 @@ from ukey_emulator.card.faults import COMMAND_WORDS
 from ukey_emulator.cryptoki.faults import FUNCTION_WORDS
 from ukey_emulator.faults import Fault, FaultError, FaultInfo, FaultPlan, Words, read, read_plan
 
-from .arguments import Amount, Flag, Kind, Number, Text
+from .arguments import GREATEST, Amount, Flag, Kind, Number, Text
 from .home import Code
 from .keyring import Keyring
 from .requests import Command, RequestError
 
 _WORDS = Words(FUNCTION_WORDS, COMMAND_WORDS)
-_GREATEST = (1 << 53) - 1
-_COUNT = Number(1, _GREATEST)
+_COUNT = Number(1, GREATEST)
 _WORD = Text(255, null=True)
 _NAME = Text(64, null=True)
 _MEMBERS: dict[str, Kind] = {
@@ -29,7 +28,7 @@ _MEMBERS: dict[str, Kind] = {
     "pid": _COUNT,
     "program": _WORD,
     "chance": Amount(0, 1),
-    "seed": Number(-_GREATEST, _GREATEST),
+    "seed": Number(-GREATEST, GREATEST),
     "return": _WORD,
     "status": _WORD,
     "pull": _WORD,

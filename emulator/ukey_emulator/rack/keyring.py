@@ -13,13 +13,12 @@ from ukey_emulator.chip.store import UNFINISHED, delete
 from ukey_emulator.profiles import DEFAULT, Identity, ProfileError
 from ukey_emulator.slots import Slot, Slots
 
-from .factories import Factories, Order
+from .factories import Factories, Order, check_label
 from .home import BAD_ARGUMENT, RackError
 from .snapshots import SnapshotInfo, Snapshots
 
 _SUFFIX = ".ukey"
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_LABEL_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ class Keyring:
         with self._lock:
             name = self._free(name)
             if label is not None:
-                _check_label(label)
+                check_label(label)
             image = self._snapshots.image(snapshot)
             path = self._folder / (name + _SUFFIX)
             return self._made(
@@ -314,11 +313,6 @@ class Keyring:
         while f"key-{number}" in self._keys:
             number += 1
         return f"key-{number}"
-
-
-def _check_label(label: str) -> None:
-    if len(label.encode()) > _LABEL_BYTES:
-        raise RackError(f"the label has more than {_LABEL_BYTES} bytes of UTF-8", BAD_ARGUMENT)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

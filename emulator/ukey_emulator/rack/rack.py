@@ -1,7 +1,7 @@
 """The rack put together: slots, keys, the PKCS#11 face, the readers and the control port."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -9,7 +9,6 @@ from typing import Self
 
 from ukey_emulator.card.card import Card
 from ukey_emulator.chip import Chip
-from ukey_emulator.cryptoki.application import Application
 from ukey_emulator.cryptoki.face import Face
 from ukey_emulator.readers.links import Links
 from ukey_emulator.readers.manager import SOCKET_NAME as READERS_SOCKET
@@ -21,13 +20,15 @@ from .commands import commands
 from .control import SOCKET_NAME as CONTROL_SOCKET
 from .control import ControlServer
 from .events import Events
-from .home import BAD_ARGUMENT, Home, RackError, is_ours
+from .faults import RackFaults
+from .home import Home, RackError, is_ours
 from .keyring import Keyring
-from .noted import Level
 from .pads import Pads
 from .server import SOCKET_NAME as MODULE_SOCKET
 from .server import ModuleServer
+from .status import StatusInfo, slots_of
 from .trace import Trace
+from .tracing import Tracing
 
 _LINKING = 10.0  # seconds
 
@@ -44,9 +45,8 @@ class Rack:
         self._lasting = lasting
         self.trace = Trace()
         self._slots = Slots()
+        self.tracing = Tracing(self.trace, self._slots.epoch)
         self.events = Events(self._slots)
-        self._exact = ExitStack()
-        self._traffic = ExitStack()
         self._home: Home | None = None
 
     def start(self) -> None:
@@ -66,7 +66,16 @@ class Rack:
             self._slots, self._card, home.listen(READERS_SOCKET), is_ours
         )
         self._readers.start()
-        self._control = ControlServer(home, commands(self))
+        told = commands(
+            self.keys,
+            self.pads,
+            faults=RackFaults(self._slots.faults, self.keys),
+            trace=self.trace,
+            tracing=self.tracing,
+            events=self.events,
+            status=self.status,
+        )
+        self._control = ControlServer(home, told)
 
     def stop(self) -> None:
         """Hang up on all programs, pull out the keys and leave the folder."""
@@ -80,31 +89,12 @@ class Rack:
         self.keys.close()
         home.close(MODULE_SOCKET, READERS_SOCKET, CONTROL_SOCKET)
 
-    def trace_exactly(self, exact: bool) -> None:  # noqa: FBT001 - a switch
-        """Have programs ask for each call when they make it, nothing from memory, or no longer."""
-        self._exact.close()
-        if exact:
-            self._exact.enter_context(self._slots.epoch.change())
-
-    def trace_level(self, level: str = "") -> Level:
-        """Switch how much the trace tells, if a level is given; give the one that holds.
-
-        At TRAFFIC nothing is answered from memory: what was given would not come here.
-        """
-        if level:
-            if level not in list(Level):
-                raise RackError(
-                    f"there is no level {level}; there are: {', '.join(Level)}", BAD_ARGUMENT
-                )
-            self._traffic.close()
-            if level == Level.TRAFFIC:
-                self._traffic.enter_context(self._slots.epoch.change())
-            self.trace.level = Level(level)
-        return self.trace.level
-
-    def reader_of(self, slot: int) -> str | None:
-        """Give the name of a slot's reader; None while there is none."""
-        return self._readers.name_of(slot)
+    def status(self) -> StatusInfo:
+        """Tell what the rack looks like; what happens meanwhile may be in it or not."""
+        programs, calls = self._module.applications(), self.trace.last
+        slots = slots_of(self._slots, programs, self._readers.name_of)
+        home, keys = str(self.path.absolute()), len(self.keys.list())
+        return StatusInfo(home, keys, len(programs), calls, slots)
 
     @contextmanager
     def pcscd(self) -> Iterator[Path]:
@@ -132,10 +122,6 @@ class Rack:
     def slots(self) -> Slots:
         """The slots, with the keys in them."""
         return self._slots
-
-    def applications(self) -> list[Application]:
-        """Give the programs that are there, as the PKCS#11 face has them."""
-        return self._module.applications()
 
     def __enter__(self) -> Self:
         self.start()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any, TypeVar
 
-from .arguments import Kind, Number
+from .arguments import GREATEST, Kind, Number
 from .home import BAD_ARGUMENT, Code, RackError
 
 Done = TypeVar("Done")
@@ -18,7 +18,6 @@ LONGEST = 1 << 16  # bytes of a request, its newline not counted
 HELLO = "hello"
 PAGE = 1_000  # calls or events in one answer
 LONGEST_WAIT = 3_600  # seconds that a stream may go on
-_GREATEST = (1 << 53) - 1  # that all readers of JSON can count to (RFC 8259, 6)
 _SHOWN = 40  # characters of what is wrong
 
 _FORM = 'a request is one line of JSON like {"version": 1, "command": "key.list", "arguments": {}}'
@@ -63,12 +62,12 @@ def numbered(name: str, read: Callable[[int, int], list[Any]]) -> dict[str, Comm
 
     `read` takes the last number that is known and how many to give at most.
     """
-    since = Number(0, _GREATEST)
+    since = Number(0, GREATEST)
 
     def page(since: int = 0, most: int = PAGE) -> list[Any]:
         return read(since, most)
 
-    def follow(since: int = 0, most: int = _GREATEST, seconds: int = LONGEST_WAIT) -> Stream:
+    def follow(since: int = 0, most: int = GREATEST, seconds: int = LONGEST_WAIT) -> Stream:
         return Stream(read, since, most, seconds)
 
     return {
@@ -77,7 +76,7 @@ def numbered(name: str, read: Callable[[int, int], list[Any]]) -> dict[str, Comm
             follow,
             {
                 "since": since,
-                "most": Number(1, _GREATEST),
+                "most": Number(1, GREATEST),
                 "seconds": Number(0, LONGEST_WAIT),
             },
         ),

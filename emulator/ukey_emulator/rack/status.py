@@ -1,16 +1,12 @@
 """What a rack looks like at this moment: its slots, its keys, who uses them."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ukey_emulator.chip import Chip, Role
 from ukey_emulator.cryptoki.application import Application
 from ukey_emulator.slots import Slot
-
-if TYPE_CHECKING:
-    from .rack import Rack
 
 _ROLES = {Role.USER: "user", Role.SO: "SO"}
 
@@ -65,17 +61,14 @@ class StatusInfo:
     slots: tuple[SlotInfo, ...]
 
 
-def status(rack: "Rack") -> StatusInfo:
-    """Look at a rack; what happens meanwhile may be in it or not."""
-    applications = rack.applications()
-    uses = _uses(applications)
-    return StatusInfo(
-        str(rack.path.absolute()),
-        len(rack.keys.list()),
-        len(applications),
-        rack.trace.last,
-        tuple(_slot(slot, uses, rack.reader_of(slot.number)) for slot in rack.slots),
-    )
+def slots_of(
+    slots: Iterable[Slot],
+    programs: Iterable[Application],
+    reader_of: Callable[[int], str | None],
+) -> tuple[SlotInfo, ...]:
+    """Look at slots, with these programs; `reader_of` names the reader of a slot by its number."""
+    uses = _uses(programs)
+    return tuple(_slot(slot, uses, reader_of(slot.number)) for slot in slots)
 
 
 def _uses(applications: Iterable[Application]) -> dict[Chip, tuple[UseInfo, ...]]:
