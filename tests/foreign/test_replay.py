@@ -221,3 +221,11 @@ def test_a_program_that_never_comes_is_missed(stage: Stage) -> None:
     played = stage.ukey("run", "--replay", stage.recording, "--", "true", there=False)
     assert played.returncode == DIFFERS
     assert "pkcs11-tool never came" in played.stderr
+
+
+@pytest.mark.parametrize("option", [("--keys", "2"), ("--profile", "tiny"), ("--pcscd",)])
+def test_a_recording_is_no_key_of_another_kind(stage: Stage, option: tuple[str, ...]) -> None:
+    words = ("run", "--replay", stage.recording, *option, "--", "true")
+    refused = stage.ukey(*words, there=False)
+    assert refused.returncode == 2
+    assert f"{option[0]} does not go with --replay" in refused.stderr

@@ -200,6 +200,23 @@ def test_the_command_shows_writes_and_switches(running: RackProcess, tmp_path: P
     assert "FILE goes with" in ukey(running, "trace", "--follow", file, code=2)
 
 
+def test_a_trace_that_was_cut_short_is_shown_as_far_as_it_goes(
+    running: RackProcess, tmp_path: Path
+) -> None:
+    file = tmp_path / "trace.jsonl"
+    tool(running, "--list-objects")
+    ukey(running, "trace", "--out", file)
+    shown = ukey(running, "trace", file)
+    file.write_text(file.read_text()[:-20])
+    assert ukey(running, "trace", file).splitlines() == shown.splitlines()[:-1]
+
+
+def test_a_trace_of_another_version_is_refused(running: RackProcess, tmp_path: Path) -> None:
+    file = tmp_path / "trace.jsonl"
+    file.write_text('{"ukey": "trace", "version": 2}\n')
+    assert "is a trace of version 2; 1 is read here" in ukey(running, "trace", file, code=1)
+
+
 def test_a_level_that_there_is_not_is_refused(running: RackProcess) -> None:
     with running.remote() as remote:
         with pytest.raises(RemoteError, match="there are: calls, traffic"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
+from click.core import ParameterSource
 
 from ukey_emulator.home import default_home
 from ukey_emulator.remote import Remote, RemoteError
@@ -47,6 +48,14 @@ def fail(message: str, code: str, *, as_json: bool, status: int = 1) -> NoReturn
     else:
         click.echo(f"Error: {message}", err=True)
     sys.exit(status)
+
+
+def refuse_beside(option: str, because: str, *others: str) -> None:
+    """Refuse what was said beside an option that says it already, by the parameters' names."""
+    source = click.get_current_context().get_parameter_source
+    for other in others:
+        if source(other) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{other} does not go with {option}: {because}")
 
 
 @contextmanager

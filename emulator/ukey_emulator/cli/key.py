@@ -4,7 +4,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from ukey_emulator.remote import Event, KeyInfo, SnapshotInfo
 
@@ -12,6 +11,7 @@ from .asking import (
     home_option,
     json_option,
     profile_option,
+    refuse_beside,
     remote_of,
     since_option,
     told,
@@ -48,10 +48,8 @@ def new_key(
 
     One made from a snapshot has all that this has, PINs too, but a serial number of its own.
     """
-    given = click.get_current_context().get_parameter_source
-    for option in ("tries", "profile", "blank"):
-        if snapshot is not None and given(option) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"--{option} does not go with --from: it is the snapshot's")
+    if snapshot is not None:
+        refuse_beside("--from", "it is the snapshot's", "tries", "profile", "blank")
     with remote_of(home, as_json=as_json) as remote:
         if snapshot is not None:
             made = remote.new_key_from(snapshot, name=name, label=label)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from .asking import fail, profile_option
+from .asking import fail, profile_option, refuse_beside
 from .replay import play
 
 
@@ -41,8 +41,7 @@ def run(
     from ukey_emulator.run import NotStartedError, run_with_keys  # noqa: PLC0415
 
     if replay is not None:
-        if pcscd:
-            raise click.UsageError("--replay does not go with --pcscd: no card was recorded")
+        refuse_beside("--replay", "it is the recording's", "keys", "profile", "pcscd")
         play(replay, command, as_json=as_json)
     try:
         code = run_with_keys(command, keys, profile, pcscd=pcscd)

@@ -1,16 +1,12 @@
 """`ukey trace`."""
 
-import json
-import os
-import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import click
-
-from ukey_emulator.remote import Remote
 
 from .asking import (
     fail,
@@ -21,8 +17,6 @@ from .asking import (
     told,
     until_interrupted,
 )
-
-_VERSION = 1  # of the file that --out writes
 
 
 @click.command()
@@ -73,7 +67,8 @@ def trace(
                 return
         show = _shown(as_json=as_json)
         if out is not None:
-            show = _written(closing.enter_context(_opened(out, as_json=as_json)), remote)
+            stream = closing.enter_context(_written(out, remote.trace_level(), as_json=as_json))
+            show = partial(_write, stream)
         for call in remote.follow_trace(since) if follow else remote.trace(since):
             show(call)
 
@@ -82,40 +77,34 @@ def _shown(*, as_json: bool) -> Callable[[Any], None]:
     return lambda call: click.echo(told(call) if as_json else line(call))
 
 
-def _opened(path: Path, *, as_json: bool) -> IO[str]:
+def _write(stream: IO[str], call: Any) -> None:  # noqa: ANN401 - an entry of the trace
+    stream.write(f"{told(call)}\n")
+
+
+def _written(path: Path, level: str, *, as_json: bool) -> IO[str]:
+    from ukey_emulator.recording.file import TRACE, begin  # noqa: PLC0415 - loaded only for files
+
     try:
-        path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        return begin(path, TRACE, level=level)
     except OSError as error:
         fail(f"{path} cannot be written: {error.strerror}", "refused", as_json=as_json)
-    return os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
-
-
-def _written(stream: IO[str], remote: Remote) -> Callable[[Any], None]:
-    header = {
-        "ukey": "trace",
-        "version": _VERSION,
-        "level": remote.trace_level(),
-        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-    stream.write(f"{told(header)}\n")
-
-    def write(call: Any) -> None:  # noqa: ANN401 - an entry of the trace
-        stream.write(f"{told(call)}\n")
-
-    return write
 
 
 def _show_file(file: Path, *, timing: bool, as_json: bool) -> None:
     from ukey_emulator.cryptoki.readable import Detail  # noqa: PLC0415 - loaded only for files
-    from ukey_emulator.recording.file import Recording, RecordingError  # noqa: PLC0415
+    from ukey_emulator.recording.file import (  # noqa: PLC0415
+        Recording,
+        RecordingError,
+        is_trace,
+        read_trace,
+    )
     from ukey_emulator.recording.timing import as_json as table  # noqa: PLC0415
     from ukey_emulator.recording.timing import as_toml, timings  # noqa: PLC0415
 
-    if not timing and (calls := _trace_file(file)) is not None:
-        _show_all(calls, as_json=as_json)
-        return
     try:
+        if not timing and is_trace(file):
+            _show_all(read_trace(file), as_json=as_json)
+            return
         recording = Recording.read(file)
         if not timing:
             detail = Detail.ALL if recording.level == "traffic" else Detail.CALLS
@@ -131,15 +120,6 @@ def _show_all(calls: Iterable[dict[str, Any]], *, as_json: bool) -> None:
     show = _shown(as_json=as_json)
     for call in calls:
         show(call)
-
-
-def _trace_file(file: Path) -> list[dict[str, Any]] | None:
-    """Give the calls of a file that --out has written; None if it is none."""
-    try:
-        header, *calls = map(json.loads, file.read_text(encoding="utf-8").splitlines())
-    except (OSError, ValueError):
-        return None
-    return calls if isinstance(header, dict) and header.get("ukey") == "trace" else None
 
 
 def line(call: dict[str, Any]) -> str:

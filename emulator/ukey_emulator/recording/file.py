@@ -1,11 +1,16 @@
-"""A recording: the file that the recording module writes, read line by line (README.md)."""
+"""Files of what was called: a header, then a line of JSON for each call (README.md).
+
+Recordings are written by the recording module, traces by `ukey trace --out`.
+"""
 
 import json
+import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from ukey_emulator.cryptoki import readable
 from ukey_emulator.cryptoki.readable import Detail
@@ -13,10 +18,11 @@ from ukey_emulator.cryptoki.wire import FUNCTIONS, Function, WireError, decode
 
 from .answers import read_answer
 
-FORMAT = "recording"
-VERSION = 1
+RECORDING, TRACE = "recording", "trace"
 LEVELS = ("calls", "replay", "traffic")
 
+_VERSION = 1  # of both
+_WRITER = {RECORDING: "ukey record", TRACE: "ukey trace --out"}
 _MOST_PAYLOAD = 256 * 1024 * 1024
 _NAMED = {function.name: function for function in FUNCTIONS.values()}
 
@@ -89,11 +95,10 @@ class Recording:
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a file; RecordingError if it is no recording of this version."""
-        try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError as error:
-            raise RecordingError(f"{path} cannot be read: {error.strerror}") from error
-        header = _header(path, lines)
+        lines = _lines(path)
+        header = _header(path, lines, RECORDING)
+        if header.get("level") not in LEVELS:
+            raise RecordingError(f"{path} is a recording of another level than {', '.join(LEVELS)}")
         interfaces: list[tuple[int, int, int]] = []
         calls: list[Call] = []
         lost = 0
@@ -109,19 +114,58 @@ class Recording:
         return cls(header["level"], str(header.get("module", "")), interfaces, calls, lost)
 
 
-def _header(path: Path, lines: list[str]) -> dict[str, Any]:
+def begin(path: Path, form: str, **facts: str) -> IO[str]:
+    """Make such a file anew, for its owner alone, with its header; OSError where that cannot be."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    stream = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
+    made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    header = {"ukey": form, "version": _VERSION, **facts, "made": made}
+    stream.write(f"{json.dumps(header, ensure_ascii=False)}\n")
+    return stream
+
+
+def is_trace(path: Path) -> bool:
+    """Tell whether a file is a trace, by its header; RecordingError if it has none."""
+    return bool(_form(path, _lines(path))["ukey"] == TRACE)
+
+
+def read_trace(path: Path) -> list[dict[str, Any]]:
+    """Read the calls of a trace; RecordingError if it is none of this version."""
+    lines = _lines(path)
+    _header(path, lines, TRACE)
+    return [call for _, call in _entries(path, lines[1:])]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _form(path: Path, lines: list[str]) -> dict[str, Any]:
     try:
         header = json.loads(lines[0])
-        form, version = header["ukey"], header["version"]
+        _ = header["ukey"], header["version"]
     except (IndexError, ValueError, KeyError, TypeError) as error:
         raise RecordingError(
             f"{path} is no recording: its first line is not the header that 'ukey record' writes"
         ) from error
-    if form != FORMAT:
-        raise RecordingError(f"{path} is a {form}, no {FORMAT}: 'ukey record' writes those")
-    if version != VERSION or header.get("level") not in LEVELS:
-        raise RecordingError(f"{path} is a recording of version {version}; {VERSION} is read here")
     return dict(header)
+
+
+def _header(path: Path, lines: list[str], form: str) -> dict[str, Any]:
+    header = _form(path, lines)
+    if header["ukey"] != form:
+        raise RecordingError(
+            f"{path} is a {header['ukey']}, no {form}: '{_WRITER[form]}' writes those"
+        )
+    if header["version"] != _VERSION:
+        raise RecordingError(
+            f"{path} is a {form} of version {header['version']}; {_VERSION} is read here"
+        )
+    return header
 
 
 def _entries(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:

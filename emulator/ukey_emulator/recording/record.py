@@ -1,15 +1,13 @@
 """Runs a program with the recording module before a vendor's."""
 
-import json
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from ukey_emulator import record_module_path
 from ukey_emulator.run import run_program
 
-from .file import FORMAT, VERSION, RecordingError
+from .file import RECORDING, RecordingError, begin
 
 
 def run_recorded(command: Sequence[str], module: str, out: Path, level: str) -> int:
@@ -23,17 +21,10 @@ def run_recorded(command: Sequence[str], module: str, out: Path, level: str) -> 
     if vendors.is_absolute() and not vendors.is_file():
         raise RecordingError(f"there is no module {vendors}")
     out = out.absolute()
-    header = {
-        "ukey": FORMAT,
-        "version": VERSION,
-        "level": level,
-        "module": str(vendors),
-        "program": command[0],  # no more of it: PINs stand in command lines
-        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
     try:
         recorder = record_module_path()
-        _begin(out, json.dumps(header, ensure_ascii=False))
+        # No more of the command: PINs stand in command lines.
+        begin(out, RECORDING, level=level, module=str(vendors), program=command[0]).close()
     except OSError as error:
         raise RecordingError(f"{out} cannot be written: {error.strerror or error}") from error
     environment = {
@@ -46,13 +37,3 @@ def run_recorded(command: Sequence[str], module: str, out: Path, level: str) -> 
     for of_a_replay in ("UKEY_RECORD_AS", "UKEY_RECORD_INFO"):
         environment.pop(of_a_replay, None)
     return run_program(command, environment)
-
-
-def _begin(path: Path, header: str) -> None:
-    """Make the file, for its owner alone from the beginning."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, f"{header}\n".encode())
-    finally:
-        os.close(descriptor)
