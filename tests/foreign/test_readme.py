@@ -80,6 +80,16 @@ def test_a_key_is_like_another_one(tmp_path: Path) -> None:
     assert 'model = "SoftHSM v2"' in (tmp_path / "mine.toml").read_text("utf-8")
 
 
+def test_a_device_is_recorded_and_replayed(tmp_path: Path) -> None:
+    (commands,) = (block for block in blocks("README.md", "sh") if "ukey record" in block)
+    (tmp_path / "tokens").mkdir()
+    device = tmp_path / "softhsm2.conf"
+    device.write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
+    told = run(["bash", "-e", "-c", as_here(commands)], tmp_path, SOFTHSM2_CONF=str(device))
+    assert told.count("Available slots:") == 2
+    assert "C_GetSlotInfo(" in told
+
+
 def test_a_rack_stays(tmp_path: Path) -> None:
     (commands,) = (block for block in blocks("README.md", "sh") if "ukey rack" in block)
     told = run(["bash", "-e", "-c", as_here(commands)], tmp_path, UKEY_HOME=str(tmp_path / "home"))
