@@ -137,6 +137,18 @@ def test_what_a_module_writes_too_far_is_seen_in_any_case(
     assert told in finding.actual
 
 
+@pytest.mark.parametrize(
+    ("number", "rule"),
+    [
+        ("SE-05", "OpenSession return TOKEN_WRITE_PROTECTED"),
+        ("SE-05", "OpenSession return SESSION_COUNT"),
+        ("PN-05", "InitPIN return ARGUMENTS_BAD"),
+    ],
+)
+def test_what_the_token_does_not_show_excuses_nothing(bench: Bench, number: str, rule: str) -> None:
+    assert bench.run(CASES[number], rule).judged(CASES[number]) is Judgement.UNMET
+
+
 def test_a_token_need_not_keep_data_objects(bench: Bench) -> None:
     rule = "CreateObject return ATTRIBUTE_VALUE_INVALID"
     finding = bench.run(CASES["SE-26"], rule)

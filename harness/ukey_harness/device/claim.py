@@ -64,7 +64,7 @@ class DeviceFile:
     serial: the serial number that a real key must show; erase: the sentence of consent to losing
     everything on that key; environment: variables that the module wants; way: how the holder's
     programs reach an emulated key: through its own module, as a PIV card, or through OpenSC's
-    module as that card.
+    module as that card; profile: what an emulated key is like, a name or the path of a TOML file.
     """
 
     path: str
@@ -80,6 +80,7 @@ class DeviceFile:
     erase: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     way: Way = "pkcs11"
+    profile: str = "default"
 
     @property
     def is_real(self) -> bool:
@@ -135,7 +136,7 @@ def parse_device_file(content: str, name: str) -> DeviceFile:
         raise DeviceFileError(f"{name}: no TOML: {error}") from error
     _known(document, {"device", "claims", "pins", "consent", "environment"}, name, "")
     device = _table(document, "device", name)
-    keys = {"name", "kind", "vendor", "model", "module", "reader", "serial", "way"}
+    keys = {"name", "kind", "vendor", "model", "module", "reader", "serial", "way", "profile"}
     _known(device, keys, name, "device.")
     kind = device.get("kind")
     if kind not in get_args(Kind):
@@ -167,15 +168,25 @@ def parse_device_file(content: str, name: str) -> DeviceFile:
             for key in _table(document, "environment", name)
         },
         way=cast("Way", way),
+        profile=_profile(_text(device, "profile", name, "device."), name),
     )
     _complete(result)
     return result
+
+
+def _profile(profile: str, name: str) -> str:
+    """Take the path of a profile from where the device file is."""
+    if profile.endswith(".toml"):
+        return str(Path(name).absolute().parent / profile)
+    return profile or "default"
 
 
 def _complete(device: DeviceFile) -> None:
     """Check what a kind of device demands."""
     if device.way != "pkcs11" and device.kind != "emulated":
         raise DeviceFileError(f"{device.path}: device.way is for the kind emulated")
+    if device.profile != "default" and device.kind != "emulated":
+        raise DeviceFileError(f"{device.path}: device.profile is for the kind emulated")
     if not device.is_real:
         return
     if device.kind == "module" and not device.module:

@@ -10,7 +10,7 @@ from ukey_harness.device.port import Device
 from ukey_harness.verdicts.record import Call
 
 if TYPE_CHECKING:
-    from ukey_emulator.remote import RackProcess, Remote
+    from ukey_emulator.remote import KeyInfo, RackProcess, Remote
 
 READERS_VARIABLE = "PCSCLITE_CSOCK_NAME"  # where libpcsclite looks for its resource manager
 READERS_SOCKET = "pcscd.comm"
@@ -50,11 +50,23 @@ class EmulatedDevice(Device):
         """Throw the old key away, plug a new one in."""
         if self._name:
             self.remote.remove(self._name)
-        key = self.remote.new_key(pin=self.file.pins.user, so_pin=self.file.pins.so)
+        key = self.new_key()
         self._name, self.label, self.serial = key.name, key.label, key.serial
         self.reader = f"ukeylab {key.name} 00 00"
         self.pin, self.so_pin = self.file.pins.user, self.file.pins.so
         shutil.rmtree(self.home / "client", ignore_errors=True)
+
+    def new_key(self, *, initialized: bool = True) -> "KeyInfo":
+        """Plug a key in that is as the device file says; DeviceError if there is none such."""
+        from ukey_emulator.remote import RemoteError  # noqa: PLC0415 - a vendor's run needs none
+
+        pins, profile = self.file.pins, self.file.profile
+        try:
+            return self.remote.new_key(
+                pin=pins.user, so_pin=pins.so, initialized=initialized, profile=profile
+            )
+        except RemoteError as error:
+            raise DeviceError(f"no key of the profile {profile}: {error}") from error
 
     def plug_in(self) -> None:
         """Plug the key in; nothing happens when it is."""
@@ -63,6 +75,19 @@ class EmulatedDevice(Device):
     def take_out(self) -> None:
         """Take the key out."""
         self.remote.unplug(self._name)
+
+    def fail(self, *, function: str, rv: str) -> None:
+        """Have the key fail once, at the next call of a function: C_Sign, CKR_DEVICE_ERROR."""
+        self.remote.clear_faults()
+        self.remote.add_fault(key=self._name, function=function, at=1, returns=rv)
+
+    def enter_pin(self, *, pin: str) -> None:
+        """Type a PIN on the key's pad."""
+        self.remote.enter_pin(self._name, pin)
+
+    def cancel_pin(self) -> None:
+        """Press "cancel" on the key's pad."""
+        self.remote.press(self._name, "cancel")
 
     def new_calls(self) -> list[Call]:
         """Return what the rack has traced since the last time."""

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from ukey_harness.cases.case import NotApplicable, Unprepared
@@ -247,8 +248,21 @@ class Stand:
         return right
 
     def login(self, session: int, user: int = CKU.USER, pin: str | None = None) -> str:
-        """C_Login with the right PIN unless another is given; return the name of its value."""
-        return self.rv("Login", session, user, (self.pin(user) if pin is None else pin).encode())
+        """C_Login with the right PIN unless another is given; return the name of its value.
+
+        It is entered on the token where that has a pad and somebody can.
+        """
+        pin = self.pin(user) if pin is None else pin
+        if self._pad:
+            self.act("enter_pin", pin=pin)
+            return self.rv("Login", session, user, None, 0)
+        return self.rv("Login", session, user, pin.encode())
+
+    @cached_property
+    def _pad(self) -> bool:
+        """Whether PINs are entered on the token, by an operator who can."""
+        flag = TokenFlag.PROTECTED_AUTHENTICATION_PATH
+        return "enter_pin" in self.subject.acts and flag in self.token_flags()
 
     def enter(self, session: int, user: int = CKU.USER, pin: str | None = None) -> int:
         """Log in, which must succeed; return the session."""

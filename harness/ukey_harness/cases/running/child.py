@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ukey_harness.cases.case import Case, Changes, NotApplicable, Unprepared, facts
 from ukey_harness.cases.catalogue import CARD
-from ukey_harness.cases.finding import Finding
+from ukey_harness.cases.finding import Finding, Judgement
+from ukey_harness.cases.pkcs11.excuses import excuse
 from ukey_harness.cases.pkcs11.stand import Act, Stand
 from ukey_harness.cases.pkcs11.sweep import sweep
 from ukey_harness.cases.subject import Subject
@@ -70,6 +71,8 @@ def carry_out(case: Case, subject: Subject, line: Line) -> None:
         finding.unprepared = str(reason)
     except Exception:  # noqa: BLE001 - an error of ours must not look like one of the device
         finding.fault = traceback.format_exc(limit=-4)
+    if finding.judged(case) is Judgement.UNMET and isinstance(stand, Stand):
+        _excused(finding, excuse(stand))
     _charge(finding, stand.trespasses)
     finding.notes, finding.steps = stand.notes, stand.steps
     finding.calls = [] if stand.steps else list(stand.calls)  # they stand in the steps
@@ -98,6 +101,12 @@ def _stand(
 
 def _nothing() -> None:
     """Do nothing: the key is thrown away afterwards, or loses nothing."""
+
+
+def _excused(finding: Finding, why: str) -> None:
+    """Have a case not apply where what the token shows of itself explains what was seen."""
+    if why:
+        finding.missing, finding.seen, finding.unprepared = why, None, ""
 
 
 def _charge(finding: Finding, trespasses: list[str]) -> None:

@@ -88,6 +88,9 @@ class EmulatedSupply(Supply):
             "plug_in": device.plug_in,
             "add_token": self._add_token,
             "swap_token": device.fresh,
+            "fault": device.fail,
+            "enter_pin": device.enter_pin,
+            "cancel_pin": device.cancel_pin,
         }
 
     def ready(self, case: Case) -> Subject:
@@ -100,9 +103,7 @@ class EmulatedSupply(Supply):
         return self.subject()
 
     def _add_token(self, *, initialized: bool = True, plugged: bool = True) -> dict[str, Any]:
-        made = self._rack.remote.new_key(
-            pin=self.device.pin, so_pin=self.device.so_pin, initialized=initialized
-        )
+        made = self._rack.new_key(initialized=initialized)
         self._others.append(made.name)
         if not plugged:
             self._rack.remote.unplug(made.name)
