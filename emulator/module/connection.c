@@ -23,6 +23,8 @@
 #include "dial.h"
 #include "recall.h"
 
+#define DYING 500 /* milliseconds that a rack may take to close its sockets, which is long */
+
 struct connection {
     pthread_mutex_t busy;
     int fd;         /* -1: none */
@@ -295,17 +297,17 @@ __attribute__((destructor)) static void unload(void)
 
 /* ---- the anchor ---- */
 
-/* Whether nothing has come unasked, which could only be the rack's end. */
-static bool is_quiet(int fd)
+/* Whether nothing comes unasked for so many milliseconds, which could only be the rack's end. */
+static bool is_quiet(int fd, int patience)
 {
     struct pollfd socket = {.fd = fd, .events = POLLIN};
 
-    return poll(&socket, 1, 0) == 0;
+    return poll(&socket, 1, patience) == 0;
 }
 
 static bool anchor_holds(void)
 {
-    return state.anchor >= 0 && is_quiet(state.anchor);
+    return state.anchor >= 0 && is_quiet(state.anchor, 0);
 }
 
 /* Find a rack, if none is known or the known one is gone. */
@@ -319,6 +321,16 @@ static void seek_rack(void)
         state.anchor = dial_rack(state.identity, ANCHOR, &epoch);
         epoch_take(epoch);
     }
+}
+
+/* Whether the rack is gone, after a connection to it failed with errno. One that dies closes one
+ * socket after the other: the anchor may be about to end when it hangs up on who greets it. */
+static bool is_gone(void)
+{
+    const bool hung_up = errno == EPROTO || errno == ECONNRESET || errno == EPIPE;
+
+    return errno == ECONNREFUSED || errno == ENOENT ||
+           !is_quiet(state.anchor, hung_up ? DYING : 0);
 }
 
 /* Open this thread's connection. */
@@ -342,7 +354,7 @@ static CK_RV open_connection(struct connection *connection, unsigned life, bool 
             connection->era = atomic_load(&state.era);
             if (connection->fd >= 0)
                 rv = CKR_OK;
-            else if (errno == ECONNREFUSED || errno == ENOENT || !anchor_holds())
+            else if (is_gone())
                 drop_anchor();
             else
                 rv = CKR_DEVICE_ERROR; /* no descriptor left, say: no reason to end the others */
@@ -370,7 +382,7 @@ static CK_RV exchange(struct connection *connection, struct call *call, unsigned
         return rv;
     recall->may_promise = atomic_load(&state.threads) == 1;
     if (recall_find(recall, call, frame, epoch_now(), &reader)) {
-        if (recall->goes_on || is_quiet(connection->fd)) {
+        if (recall->goes_on || is_quiet(connection->fd, 0)) {
             if (atomic_load(&recall->promised) && atomic_load(&state.threads) != 1)
                 settle(connection); /* a thread has begun meanwhile */
             return answer_take(&reader, call);

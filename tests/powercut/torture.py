@@ -39,7 +39,7 @@ from ukey_emulator.cryptoki.wire import Mechanism  # noqa: E402
 from ukey_emulator.rack.keyring import Keyring  # noqa: E402
 from ukey_emulator.remote import Remote, RemoteError  # noqa: E402
 from ukey_emulator.slots import Slots  # noqa: E402
-from ukey_emulator.terms import CKA, CKM, CKO, CKR, CKU  # noqa: E402
+from ukey_emulator.terms import CKA, CKF, CKM, CKO, CKR, CKU  # noqa: E402
 
 TRIES, MOST_OBJECTS = 5, 12
 _GONE = {
@@ -208,10 +208,9 @@ class Torture:
         return results[0] if results else None
 
     def _open(self, user: CKU | None = CKU.USER) -> int:
-        try:
-            session = self._program.open()
-        except AssertionError as error:
-            raise CutError from error
+        handle, flags = c_ulong(), CKF.SERIAL_SESSION | CKF.RW_SESSION
+        self._call(self._sure, "C_OpenSession", 0, int(flags), None, None, byref(handle))
+        session = handle.value
         if user is CKU.SO:
             self._call(self._sure, "C_Login", session, int(user), SO_PIN)
         elif user is CKU.USER:

@@ -22,6 +22,7 @@ from ukey_emulator.cryptoki.wire import (
     decode,
 )
 from ukey_emulator.rack.commands import commands
+from ukey_emulator.rack.faults import RackFaults
 from ukey_emulator.rack.home import RackError
 from ukey_emulator.rack.requests import LONGEST, LONGEST_WAIT, Stream, answer, hello
 from ukey_emulator.rack.server import ModuleServer
@@ -121,7 +122,16 @@ class _Part:
         raise RackError("there is no key", "no_such_key")
 
 
-_COMMANDS = commands(_Part())  # type: ignore[arg-type]
+_PART: Any = _Part()
+_COMMANDS = commands(
+    _PART,
+    _PART,
+    faults=RackFaults(_PART, _PART),
+    trace=_PART,
+    tracing=_PART,
+    events=_PART,
+    status=_PART,
+)
 _COMMANDS["hello"] = hello("/home", _COMMANDS)
 
 

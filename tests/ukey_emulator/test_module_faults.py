@@ -202,6 +202,28 @@ def test_a_rack_that_is_killed_in_the_middle_of_a_call(loaded: Module, home: Pat
         assert loaded.C_Finalize(None) == host.OK
 
 
+def test_a_rack_that_dies_while_it_is_greeted(loaded: Module, home: Path) -> None:
+    place = Home(home)
+    with place.listen(SOCKET_NAME) as listener:
+
+        def die() -> None:
+            anchor, _ = listener.accept()
+            with anchor:
+                anchor.recv(1000)
+                anchor.sendall(frame(0, OK))
+                listener.accept()[0].close()
+                listener.close()
+                time.sleep(0.1)  # a process that is killed closes one socket after the other
+
+        dying = threading.Thread(target=die)
+        dying.start()
+        assert loaded.C_Initialize(None) == host.OK
+        assert loaded.C_Logout(1) == host.SESSION_HANDLE_INVALID
+        dying.join()
+        assert loaded.C_Finalize(None) == host.OK
+    place.close(SOCKET_NAME)
+
+
 def test_a_program_without_standard_files_does_not_write_to_the_rack(
     loaded: Module, home: Path
 ) -> None:
